@@ -30,6 +30,7 @@ from tools.types import (
     Series,
     Span,
     StepResult,
+    Subject,
     Timestamp,
     Topology,
     Window,
@@ -163,6 +164,25 @@ class AlertSource(Protocol):
 class SilenceSource(Protocol):
     def silences(self) -> Sequence[Silence]:
         """What people asked not to be told of, now or later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LookReading:
+    """What declared looks of one server found, and which of them told nothing and why."""
+
+    findings: tuple[Finding, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class LookSource(Protocol):
+    """A server whose declared looks are taken for an incident; reads only."""
+
+    @property
+    def name(self) -> str: ...
+
+    def look(self, window: Window, about: Sequence[Subject]) -> LookReading:
+        """Each look, for the services `about`; raises SourceError where the server is silent."""
         ...
 
 

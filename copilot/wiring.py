@@ -56,10 +56,10 @@ from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.recorded import RecordedBundle
 from copilot.sources.resources import ResourceOutlook
 from copilot.sources.watch import Watch, WatchShards
-from copilot.store import Store
-from copilot.store.home import opened, owner
+from copilot.store import Store, opened
 from copilot.types.checks import Check
 from copilot.types.errors import install
+from copilot.types.home import owner
 from copilot.types.incident import Incident
 from knowledge_base import playbooks
 from tools.playbook_executor import PlaybookError, Policy
@@ -93,6 +93,7 @@ def configured_sources(settings: Settings, received: ReceivedTelemetry | None = 
         sources = replace(sources, graph=DeclaredTopology(settings.topology_file))
     if settings.kubernetes_namespace:
         sources = replace(sources, cluster=_cluster(settings))
+    sources = live.with_declared(settings, sources)
     declared, path = declared_runners(settings), settings.runners_file
     if declared is not None and path is not None and declared.database:
         reader = SecretReader(path, os.environ, declared.vault)

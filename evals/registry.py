@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic.fields import FieldInfo
 from rich.progress import Progress
 
+from evals import viewers
 from evals.alerts import bench as clusterer
 from evals.alerts import fleet, ingest, storm
 from evals.alerts import suite as alerts
@@ -271,6 +272,7 @@ BENCHMARKS: Mapping[str, RegistryEntry[Any]] = {
     "storm": RegistryEntry(storm.run, Options, "seconds from opened to the brief in a storm"),
     "fleet": RegistryEntry(fleet.run, Options, "incidents finished by one and two workers"),
     "site": RegistryEntry(site.run, Options, "what a site's own confirmed incidents teach it"),
+    "viewers": RegistryEntry(viewers.run, Options, "the first page, and 200 live pages"),
     "watch": RegistryEntry(watch_bench.run, Options, "series scanned per core and interval"),
     "brief": RegistryEntry(locate.run_brief, Options, "seconds from the alert to the brief"),
 }

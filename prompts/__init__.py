@@ -8,7 +8,7 @@ texts say alike is a part, `parts/<name>.<language>.md`, that they include by it
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib import resources
@@ -152,7 +152,7 @@ def _translated(sentence: str, nested: int = 0) -> str:
 
 def _known(sentence: str, nested: int) -> str | None:
     """The Chinese of one sentence of the catalogue; None where it is in none."""
-    for pattern in _patterns():
+    for pattern in _patterns().get(sentence[:BEGINNING], _patterns()[""]):
         held = pattern.held(sentence, nested)
         if held is not None:
             return pattern.chinese.format_map(held)
@@ -208,17 +208,30 @@ def _spoken(subject: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(known.items(), key=lambda one: -len(one[0])))
 
 
+BEGINNING = 3
+"""Letters by which a sentence is looked up: of 300 sentences a dozen begin alike."""
+
+
 @cache
-def _patterns() -> tuple[SentencePattern, ...]:
-    """The catalogue, what has most text of its own first."""
+def _patterns() -> Mapping[str, Sequence[SentencePattern]]:
+    """The catalogue by how sentences begin, what has most text of its own first; under "" those
+    that may begin in any way, which stand under each beginning too.
+    """
     path = resources.files("prompts") / "templates" / "sentences.yaml"
-    loaded: dict[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loaded: dict[str, str] = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     found = []
     for english, chinese in loaded.items():
         pieces = _HOLE.split(english)
         holes = tuple(zip(pieces[1::3], (kind or "" for kind in pieces[2::3]), strict=True))
         found.append(SentencePattern(tuple(pieces[::3]), holes, chinese))
-    return tuple(sorted(found, key=lambda one: -sum(map(len, one.fixed))))
+    found.sort(key=lambda one: -sum(map(len, one.fixed)))
+    begun: dict[str, list[SentencePattern]] = {one.fixed[0][:BEGINNING]: [] for one in found}
+    whole = {how: group for how, group in begun.items() if len(how) == BEGINNING} | {"": []}
+    for one in found:
+        how = one.fixed[0][:BEGINNING]
+        for group in (whole[how],) if how in whole and how else whole.values():
+            group.append(one)
+    return whole
 
 
 def names() -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 import copilot
 from copilot.settings import Settings
-from copilot.store import home
+from copilot.types import home
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"

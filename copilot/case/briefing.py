@@ -12,6 +12,7 @@ from copilot.case.state import GatherProgress, IncidentState
 from copilot.case.subjects import accused, users_hit
 from copilot.case.terms import terms_in
 from copilot.deps import Deps
+from copilot.sources.catalogue import NO_CATALOGUE, ServiceCatalogue
 from copilot.types.incident import (
     OURS,
     PROVISIONAL,
@@ -128,6 +129,7 @@ def publish(
             terms_in(deps, plan) if plan is not None else None,
             alerts,
             on_call=_on_call(deps, language),
+            catalogue=deps.sources.owners,
         )
         for language in LANGUAGES
     }
@@ -146,6 +148,7 @@ def render(
     advice: str = "",
     terms: PlanTerms | None = None,
     alerts: Sequence[Alert] = (),
+    catalogue: ServiceCatalogue = NO_CATALOGUE,
     on_call: str = "",
 ) -> str:
     """The brief of one incident in one language, as Markdown."""
@@ -175,6 +178,7 @@ def render(
         sure=word("certainty", certainty_of(incident, ranking), language),
         why=in_language(ranking.why, language),
         look=in_language(ranking.look, language),
+        owners=catalogue.lines((one.component for one in _named(ranking)), language),
         changes=[evidence_line(one, language) for one in changes[:4]],
         changes_known=not any(line.startswith("changes: ") for line in missing),
         commit=commit_lines(incident.commit, language),

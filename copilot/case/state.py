@@ -49,7 +49,8 @@ class Diagnosis(FrozenModel):
 class PlanVerification(FrozenModel):
     """What fresh data say of one plan that ran.
 
-    Until it is `over` it is looked at again at `next_at`; no look up to `sound` said "worse".
+    Until it is `over` it is looked at again at `next_at`; no look up to `sound` said "worse". The
+    look at `mending` was the last to say, past the plan's time, that it is on its way.
     """
 
     plan_id: str
@@ -58,6 +59,7 @@ class PlanVerification(FrozenModel):
     over: bool = True
     next_at: Timestamp = 0.0
     sound: Timestamp = 0.0
+    mending: Timestamp = 0.0
 
 
 class IncidentState(TypedDict, total=False):

@@ -21,8 +21,8 @@ from copilot.ports import RunQueue, Spans, no_spans
 from copilot.settings import Settings, SettingsError
 from copilot.sources.deployment import Sources
 from copilot.store import Store, StoreError
-from copilot.store.home import made, owned
 from copilot.store.retention import Retention, RetentionLimits
+from copilot.types.home import made, owned
 
 
 def _state_types() -> JsonPlusSerializer:

@@ -58,6 +58,7 @@ PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 """Before the next try of a run that broke; doubled each time, up to the longest."""
 
 
+RunInput = IncidentState | Command[Any]
 RunOutcome = Literal["done", "waiting", "failed", "stopped"]
 
 
@@ -199,11 +200,7 @@ class Worker:
             return dict(self._active)
 
     def _invoke(self, run: Run, control: RunControl) -> RunOutcome:
-        config: RunnableConfig = {
-            "configurable": {"thread_id": run.id},
-            "recursion_limit": RECURSION_LIMIT,
-            "max_concurrency": 1,  # nodes follow each other: one thread writes their checkpoints
-        }
+        config: RunnableConfig = {"configurable": {"thread_id": run.id}}
         snapshot = self._graph.get_state(config)
         if run.attempt > 1:
             run = self._store.runs.stands(run, _place(snapshot))
@@ -220,9 +217,7 @@ class Worker:
         given = self._next_input(run, snapshot)
         try:
             if not isinstance(given, PendingInterrupt):
-                self._graph.invoke(
-                    given, config, context=self._deps, durability="sync", control=control
-                )
+                self._go_on(run, given, control, fresh=not snapshot.values)
         except DueLaterError as later:
             due = self._due(later.at)
             self._store.runs.postpone(run, due, self._wall.now(), behind=later.behind)
@@ -243,6 +238,24 @@ class Worker:
             self._store.runs.resume(run.id, now)
         return "waiting"
 
+    def _go_on(self, run: Run, given: RunInput | None, control: RunControl, *, fresh: bool) -> None:
+        """Invoke the graph; raises `DueLaterError` after the brief while others have none yet."""
+        config: RunnableConfig = {
+            "configurable": {"thread_id": run.id},
+            "recursion_limit": RECURSION_LIMIT,
+            "max_concurrency": 1,  # nodes follow each other: one thread writes their checkpoints
+        }
+        if fresh:
+            # Up to the brief nodes only find what they find again: one checkpoint for all.
+            self._graph.invoke(
+                given, config, context=self._deps, durability="exit", control=control,
+                interrupt_after=["brief"],
+            )  # fmt: skip
+            if self._store.runs.crowded(run.id):
+                raise DueLaterError(self._deps.clock.now(), behind=True)
+            given = None
+        self._graph.invoke(given, config, context=self._deps, durability="sync", control=control)
+
     def _forget(self, run: Run) -> None:
         if isinstance(self._graph.checkpointer, BaseCheckpointSaver):
             self._graph.checkpointer.delete_thread(run.id)
@@ -259,9 +272,7 @@ class Worker:
         clock.sleep(wait)
         return self._wall.now()
 
-    def _next_input(
-        self, run: Run, snapshot: StateSnapshot
-    ) -> IncidentState | Command[Any] | PendingInterrupt | None:
+    def _next_input(self, run: Run, snapshot: StateSnapshot) -> RunInput | PendingInterrupt | None:
         """A fresh start, a recorded decision, None (go on from the checkpoint), an interrupt."""
         if not snapshot.values:
             return IncidentState(incident_id=run.incident_id, run_id=run.id)

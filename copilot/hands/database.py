@@ -1,77 +1,74 @@
-"""End one session of a database, or cancel its query: that very session, found again just before.
+"""End one session of a database or cancel its query, found again just before; extend its limit."""
 
-Source: PostgreSQL 15 manual, sections 9.27.2 (`pg_terminate_backend`), 9.26.1
-(`pg_blocking_pids`) and 28.2.3 (`pg_stat_activity`).
-"""
-
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Self
 
-from pydantic import field_validator
-from sqlalchemy import Connection, NullPool, Row, create_engine, text
+from pydantic import Field, field_validator, model_validator
+from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from copilot.hands.credentials import WithPassword
+from copilot.hands.dialects import (
+    ConnectionLimit,
+    DatabaseDialect,
+    DatabaseSession,
+    MySqlDialect,
+    PostgreSqlDialect,
+)
 from copilot.hands.report import Rehearsal, StepFailedError, of_type, reported
 from copilot.ports import Clock, FactSource, SourceError
 from copilot.sources import business_sql
 from tools.log_retriever import excerpt
-from tools.playbook_executor.vocabulary import SessionArguments
+from tools.playbook_executor.vocabulary import LimitArguments, SessionArguments
 from tools.types import Fact, PlanStep, StepResult
 
 TIMEOUT_S = 5
-_SESSION = re.compile(r"[0-9]{1,10}-[0-9]{1,17}-[0-9a-f]{12}")
 GONE_WITHIN_S = 5.0
-
-# One token names a session for ever: its process, when it connected (microseconds), its query.
-_SESSIONS = """
-SELECT a.pid || '-' || (extract(epoch FROM a.backend_start) * 1000000)::bigint
-           || '-' || left(md5(a.query), 12) AS session,
-       a.pid, a.usename AS owner, a.state, a.query,
-       extract(epoch FROM clock_timestamp() - coalesce(
-           CASE WHEN a.state = 'active' THEN a.query_start ELSE a.xact_start END,
-           a.query_start))::float AS for_s,
-       (SELECT count(*) FROM pg_stat_activity w
-        WHERE a.pid = ANY(pg_blocking_pids(w.pid))) AS blocks,
-       cardinality(pg_blocking_pids(a.pid)) AS waits_for,
-       r.rolsuper AS above, pg_has_role(a.usesysid, 'MEMBER') AS ours,
-       (SELECT m.rolsuper FROM pg_roles m WHERE m.rolname = current_user) AS mighty,
-       pg_has_role('pg_signal_backend', 'MEMBER') AS may_signal
-FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
-WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-"""
-_OF_PID = text(f"{_SESSIONS} AND a.pid = :pid")
-_BLOCKING = text(
-    f"SELECT * FROM ({_SESSIONS}) s WHERE s.blocks > 0 AND s.waits_for = 0 "
-    "ORDER BY s.blocks DESC, s.for_s DESC LIMIT 1"
-)
-_ACTS = {"end_session": "pg_terminate_backend", "cancel_query": "pg_cancel_backend"}
+_MYSQL = MySqlDialect()
+_DIALECTS: Mapping[str, DatabaseDialect] = {
+    "postgresql": PostgreSqlDialect(),
+    "mysql": _MYSQL,
+    "mariadb": _MYSQL,
+}
 
 
 class DatabaseTarget(WithPassword):
     """A database of the runners file, and whose sessions may be ended there.
 
     `users` empty: those of anybody but superusers. `component` is the name it has in the topology:
-    with it, the session that blocks the most others is a fact about that component.
+    with it, the session that blocks the most others is a fact about that component. Its limit of
+    connections is set up to `most_connections` at most, 0: not at all.
     """
 
     url: str
     users: tuple[str, ...] = ()
     component: str = ""
+    most_connections: int = Field(default=0, ge=0, le=100_000)
 
     @field_validator("url")
     @classmethod
-    def _postgresql(cls, given: str) -> str:
+    def _of_a_known_kind(cls, given: str) -> str:
         url = business_sql.address(given)
-        if url.get_backend_name() != "postgresql":
-            raise ValueError(f"is of {url.get_backend_name()!r}; sessions of postgresql are ended")
+        if url.get_backend_name() not in _DIALECTS:
+            known = ", ".join(_DIALECTS)
+            raise ValueError(f"is of {url.get_backend_name()!r}; sessions of {known} are ended")
         if url.password is not None:
             raise ValueError("holds a password; put it in a variable and name that: password_env")
         return given
+
+    @model_validator(mode="after")
+    def _names_whose(self) -> Self:
+        if not self.users and business_sql.address(self.url).get_backend_name() != "postgresql":
+            raise ValueError("needs users: MySQL does not tell who is mightier than the copilot")
+        return self
+
+    @property
+    def dialect(self) -> DatabaseDialect:
+        """How it is asked."""
+        return _DIALECTS[business_sql.address(self.url).get_backend_name()]
 
     def meaning(self, step: PlanStep) -> str:
         """The database."""
@@ -88,7 +85,11 @@ class DatabaseTarget(WithPassword):
         url = business_sql.address(self.url)
         if self.password is not None:
             url = url.set(password=self.password.get_secret_value())
-        options = {"connect_timeout": TIMEOUT_S, "options": f"-cstatement_timeout={TIMEOUT_S}s"}
+        options: dict[str, object] = {"connect_timeout": TIMEOUT_S}
+        if url.get_backend_name() == "postgresql":
+            options["options"] = f"-cstatement_timeout={TIMEOUT_S}s"
+        else:
+            options |= {"read_timeout": TIMEOUT_S, "write_timeout": TIMEOUT_S}
         try:
             engine = create_engine(url, poolclass=NullPool, connect_args=options)
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -98,32 +99,6 @@ class DatabaseTarget(WithPassword):
             raise StepFailedError(f"{self.told} said: {said}") from error
         except (SQLAlchemyError, ModuleNotFoundError) as error:
             raise StepFailedError(f"{self.told} cannot be asked: {error}") from error
-
-
-class DatabaseSession(NamedTuple):
-    """A session as the database has it now."""
-
-    session: str
-    pid: int
-    owner: str
-    state: str
-    query: str
-    for_s: float
-    blocks: int
-    waits_for: int
-    above: bool
-    ours: bool
-    mighty: bool
-    may_signal: bool
-
-    @property
-    def told(self) -> str:
-        """For a person; the query without its values' secrets."""
-        said = excerpt(self.query)[:120]
-        return (
-            f"session {self.pid} of {self.owner}, {self.state} for {self.for_s:.0f} s, "
-            f"{self.blocks} wait for it: {said}"
-        )
 
 
 class DatabaseRunner:
@@ -137,7 +112,9 @@ class DatabaseRunner:
         self._targets, self._clock = dict(targets), clock
 
     def run(self, step: PlanStep, key: str) -> StepResult:
-        """End or cancel; a session that is gone already is as wanted."""
+        """End, cancel or set; what is so already is as wanted."""
+        if _sets_limit(step):
+            return reported(self._clock, key, lambda: self._set(of_type(step, LimitArguments)))
         return reported(self._clock, key, lambda: self._act(of_type(step, SessionArguments)))
 
     def touches(self, step: PlanStep) -> bool:
@@ -145,68 +122,84 @@ class DatabaseRunner:
         return True
 
     def rehearse(self, step: PlanStep) -> Rehearsal:
-        """Find the session, and say which right is missing."""
+        """Find the session or the limit, and say what would be refused, such as a missing right."""
+        if _sets_limit(step):
+            limited = of_type(step, LimitArguments)
+            target = self._target(limited.database)
+            with target.connected() as connection:
+                limit = target.dialect.limit(connection)
+            return Rehearsal(_told(limit), limit_refusal(target, limited, limit))
         wanted = of_type(step, SessionArguments)
-        target = self._target(wanted)
+        target = self._target(wanted.database)
         with target.connected() as connection:
-            found = _session(connection, wanted)
+            found = target.dialect.session(connection, wanted.session)
             if found is None:
-                blocking = _blocking(connection)
+                blocking = target.dialect.blocking(connection)
                 now = f"; what blocks now: {blocking.session}" if blocking is not None else ""
                 return Rehearsal(f"session {wanted.session} is gone{now}")
             return Rehearsal(found.told, refusal(target, wanted, found))
 
-    def _target(self, wanted: SessionArguments) -> DatabaseTarget:
-        target = self._targets.get(wanted.database)
+    def _target(self, name: str) -> DatabaseTarget:
+        target = self._targets.get(name)
         if target is None:
-            raise StepFailedError(f"database {wanted.database!r} is not declared")
+            raise StepFailedError(f"database {name!r} is not declared")
         return target
 
     def _act(self, wanted: SessionArguments) -> str:
-        target = self._target(wanted)
+        target = self._target(wanted.database)
+        dialect = target.dialect
         with target.connected() as connection:
-            found = _session(connection, wanted)
+            found = dialect.session(connection, wanted.session)
             if found is None:
                 return f"session {wanted.session} is gone already"
             if problem := refusal(target, wanted, found):
                 raise StepFailedError(problem)
-            # The condition stands in the statement that acts: between a look and an act it may end.
-            act = f"SELECT {_ACTS[wanted.verb]}(s.pid) FROM ({_SESSIONS} AND a.pid = :pid) s "
-            act += "WHERE s.session = :session"
-            connection.execute(text(act), {"pid": found.pid, "session": found.session})
+            dialect.act(connection, wanted.verb, found)
             until = time.monotonic() + GONE_WITHIN_S
-            while (left := _session(connection, wanted)) is not None and _goes_on(wanted, left):
+            while _goes_on(wanted, left := dialect.session(connection, wanted.session)):
                 if time.monotonic() > until:
-                    raise StepFailedError(f"still there after {GONE_WITHIN_S:g} s: {left.told}")
+                    told = left.told if left is not None else ""
+                    raise StepFailedError(f"still there after {GONE_WITHIN_S:g} s: {told}")
                 time.sleep(0.05)
         done = "ended" if wanted.verb == "end_session" else "cancelled the query of"
         return f"{done} {found.told}"
 
-
-def _goes_on(wanted: SessionArguments, left: DatabaseSession) -> bool:
-    same = left.session == wanted.session
-    return same and (wanted.verb == "end_session" or left.state == "active")
-
-
-def _session(connection: Connection, wanted: SessionArguments) -> DatabaseSession | None:
-    """The session with that process and start, whatever it does now; None where it is gone."""
-    if not _SESSION.fullmatch(wanted.session):
-        raise StepFailedError(f"{wanted.session!r} is no session, as 4711-1772546400123456-0f1e…")
-    pid, started, _ = wanted.session.split("-")
-    row = connection.execute(_OF_PID, {"pid": int(pid)}).one_or_none()
-    found = None if row is None else _read(row)
-    same = found is not None and found.session.split("-")[1] == started
-    return found if same else None
+    def _set(self, wanted: LimitArguments) -> str:
+        target = self._target(wanted.database)
+        with target.connected() as connection:
+            before = target.dialect.limit(connection)
+            if before.most == wanted.value:
+                return f"{_told(before)} already"
+            if problem := limit_refusal(target, wanted, before):
+                raise StepFailedError(problem)
+            target.dialect.set_limit(connection, wanted.value)
+            after = target.dialect.limit(connection)
+        if after.most != wanted.value:
+            raise StepFailedError(f"it was set to {wanted.value}, and is: {_told(after)}")
+        return f"connections {before.most} -> {after.most}; {after.used} in use"
 
 
-def _blocking(connection: Connection) -> DatabaseSession | None:
-    row = connection.execute(_BLOCKING).one_or_none()
-    return None if row is None else _read(row)
+def _sets_limit(step: PlanStep) -> bool:
+    return step.arguments.get("verb") == "set_limit"
 
 
-def _read(row: Row[tuple[object, ...]]) -> DatabaseSession:
-    given = row._asdict()
-    return DatabaseSession(**{name: given[name] for name in DatabaseSession._fields})
+def _told(limit: ConnectionLimit) -> str:
+    return f"{limit.used} of {limit.most} connections in use"
+
+
+def limit_refusal(target: DatabaseTarget, wanted: LimitArguments, found: ConnectionLimit) -> str:
+    """Why its limit is left as it is; empty where it may be set."""
+    if found.most not in (wanted.before, wanted.value):
+        return f"it was planned from {wanted.before} on, and is: {_told(found)}"
+    if wanted.value > max(target.most_connections, found.most):
+        return f"at most {target.most_connections} are allowed by most_connections: {_told(found)}"
+    return ""
+
+
+def _goes_on(wanted: SessionArguments, left: DatabaseSession | None) -> bool:
+    if left is None or left.session != wanted.session:
+        return False
+    return wanted.verb == "end_session" or left.state == "active"
 
 
 def refusal(target: DatabaseTarget, wanted: SessionArguments, found: DatabaseSession) -> str:
@@ -218,7 +211,7 @@ def refusal(target: DatabaseTarget, wanted: SessionArguments, found: DatabaseSes
     if found.above or (target.users and found.owner not in target.users):
         return f"sessions of {found.owner!r} are not to be ended here"
     if not (found.mighty or found.may_signal or found.ours):
-        return f"{target.told}: grant pg_signal_backend to the copilot"
+        return f"{target.told}: grant {target.dialect.grant} to the copilot"
     if wanted.verb == "cancel_query" and found.state != "active":
         return f"no query to cancel: {found.told}"
     if found.blocks < wanted.blocks:
@@ -230,10 +223,11 @@ def refusal(target: DatabaseTarget, wanted: SessionArguments, found: DatabaseSes
 
 @dataclass(frozen=True)
 class FactsWithSessions:
-    """Facts with the session that blocks the most others in each database with a component.
+    """Facts with what each database with a component tells: who blocks, what runs away, its limit.
 
-    `blocking_session:<component>` and `database:<component>`, the target's name. A database that
-    is not reached tells nothing.
+    `database`, the target's name, `blocking_session` and `blocked_sessions`, `runaway_session`,
+    `connection_share` and, where it may be raised, `connection_limit`, each of the component. A
+    database that is not reached tells nothing.
     """
 
     told: FactSource
@@ -256,11 +250,18 @@ class FactsWithSessions:
     def _of(name: str, target: DatabaseTarget) -> Mapping[str, Fact]:
         try:
             with target.connected() as connection:
-                blocking = _blocking(connection)
+                blocking = target.dialect.blocking(connection)
+                runaway = target.dialect.runaway(connection)
+                limit = target.dialect.limit(connection)
         except StepFailedError:
             return {}
         about = f":{target.component}"
         named: dict[str, Fact] = {f"database{about}": name}
+        named[f"connection_share{about}"] = limit.used / max(1, limit.most)
+        if target.most_connections > limit.most:
+            named[f"connection_limit{about}"] = float(limit.most)
+        if runaway is not None:
+            named[f"runaway_session{about}"] = runaway.session
         if blocking is not None:
             named |= {
                 f"blocking_session{about}": blocking.session,

@@ -53,15 +53,19 @@ class JobRequest(FrozenModel):
 
 
 class JobStart(JobRequest):
-    """The start: the job's id is in the answer, or its place in a queue in `Location`."""
+    """The start: the job's id is in the answer, its place in a queue in `Location`, or it is known
+    by the parameter `named`.
+    """
 
     id: JmesPath | None = None
     location: str = ""
+    named: str = ""
 
     @model_validator(mode="after")
     def _names_the_job(self) -> Self:
-        if (self.id is None) == (not self.location) or re.compile(self.location).groups > 1:
-            raise ValueError("needs one of `id` and `location`, a pattern with one group")
+        places = [place for place in (self.id, self.location, self.named) if place]
+        if len(places) != 1 or re.compile(self.location).groups > 1:
+            raise ValueError("needs one of `id`, `named` and `location`, a pattern with one group")
         return self
 
 
@@ -86,7 +90,7 @@ class JobStatus(JobRequest):
     queued: tuple[str, ...] = ()
     running: tuple[str, ...] = Field(min_length=1)
     succeeded: tuple[str, ...] = Field(min_length=1)
-    failed: tuple[str, ...] = Field(min_length=1)
+    failed: tuple[str, ...] = ()
 
     def meaning(self, word: str) -> JobState | None:
         """What a word of the system means; None for one that is not declared."""
@@ -101,7 +105,8 @@ class JobLog(JobRequest):
 
 
 class JobSystem(FrozenModel):
-    """A system that runs jobs. `of` are the values that say which job it is.
+    """A system that runs jobs. `of` are the values that say which job it is, `takes` the parameters
+    that its requests name.
 
     `keyed`: how a job whose start was not answered is found again: by a parameter of its own that
     takes the step's key (the runners file names it), always, or by starting it once more, which the
@@ -109,7 +114,8 @@ class JobSystem(FrozenModel):
     """
 
     title: Text
-    of: tuple[ResourceName, ...] = Field(min_length=1)
+    of: tuple[ResourceName, ...]
+    takes: tuple[ResourceName, ...] = ()
     token_as: str = Field(pattern=r"^[A-Za-z0-9-]{1,60}$")
     every_s: float = Field(ge=1, le=60)
     keyed: Literal["by_parameter", "always", "idempotent"] = "by_parameter"
@@ -128,7 +134,9 @@ class JobSystem(FrozenModel):
             raise ValueError("`start.location` and `queue` belong together")
         if self.keyed == "always" and self.find is None:
             raise ValueError("`keyed: always` needs `find`")
-        known = _HOLES | set(self.of)
+        known = _HOLES | {*self.of, *self.takes}
+        if self.start.named and self.start.named not in self.takes:
+            raise ValueError(f"`start.named`: {self.start.named!r} is none of `takes`")
         for hole in HOLE.findall(self.model_dump_json()):
             if hole not in known:
                 raise ValueError(

@@ -66,7 +66,7 @@ class JobTarget(FrozenModel):
 
     system: str
     base: ResourceName
-    of: dict[ResourceName, str]
+    of: dict[ResourceName, str] = Field(default_factory=dict)
     parameters: dict[str, JobParameter] = Field(default_factory=dict, max_length=20)
     keyed: ResourceName | None = None
 
@@ -83,6 +83,9 @@ class JobTarget(FrozenModel):
         wanted = self.declared.of
         if set(self.of) != set(wanted):
             raise ValueError(f"`of` needs {', '.join(wanted)} for {self.system}")
+        for name in self.declared.takes:
+            if name not in self.parameters or self.parameters[name].type != "name":
+                raise ValueError(f'`parameters.{name} = {{type = "name"}}` is lacking')
         if self.keyed and self.declared.find is None:
             raise ValueError(f"`keyed`: {self.system} finds no job by a parameter")
         return self
@@ -210,7 +213,7 @@ class JobRunner:
         target, asked = self._target(step)
         start = target.declared.start
         given = target.values(asked.parameters, _plain_key(key))
-        values = {**holes_of(given), "json": json.dumps(given, sort_keys=True), "key": key}
+        values = {**given, **holes_of(given), "json": json.dumps(given, sort_keys=True), "key": key}
         values["uuid"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"incident-copilot:{key}"))
         try:
             answer = self._send(target, start, values)
@@ -221,6 +224,8 @@ class JobRunner:
             raise StepFailedError(problem) from error
         if answer.status not in start.expect:
             raise StepFailedError(f"{answer.address} answered {answer.status}", answer.body)
+        if start.named:
+            return JobHandle(id=_id(given[start.named]))
         if start.location:
             found = re.search(start.location, answer.headers.get("location", "")[:2000])
             if found is not None:
@@ -246,7 +251,8 @@ class JobRunner:
             handle = handle.model_copy(update={"id": _id(found)})
         answer = self._send(target, system.status, handle.model_dump())
         document = _document(answer, system.status)
-        word = str(searched(system.status.state, document))[:80]
+        state_at = text(system.status.state, handle.model_dump())
+        word = str(searched(state_at, document))[:80]
         state = system.status.meaning(word)
         reason = searched(system.status.reason, document)
         because = f": {str(reason)[:300]}" if reason else ""

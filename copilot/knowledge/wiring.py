@@ -8,8 +8,8 @@ from copilot.knowledge import ollama_embed
 from copilot.knowledge.dense import DenseIndex, EmbedderChoice, choose_embedder
 from copilot.ports import Embedder, Reranker, SourceError
 from copilot.settings import Settings
-from copilot.store.home import made
 from copilot.types.errors import install
+from copilot.types.home import made
 
 
 @contextmanager

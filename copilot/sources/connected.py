@@ -9,6 +9,7 @@ from copilot.settings import Settings, SettingsError
 from copilot.sources import business_metrics
 from copilot.sources.alertmanager import AlertmanagerSource
 from copilot.sources.business_metrics import BusinessMetrics
+from copilot.sources.catalogue import read_catalogue
 from copilot.sources.changes import repositories
 from copilot.sources.changes.repositories import ForgeAddress, StoredChanges
 from copilot.sources.deployment import Sources, UnconfiguredSource
@@ -17,6 +18,7 @@ from copilot.sources.facts import ConfiguredFacts, from_file, from_url
 from copilot.sources.json_api import ApiEndpoint, JsonApi
 from copilot.sources.log_slices import Bounds
 from copilot.sources.loki import LokiSource, Selector
+from copilot.sources.looks.wiring import declared_looks
 from copilot.sources.merged import MergedChanges, MergedMetrics, MergedTopology
 from copilot.sources.patience import Patience, SharedAnswers
 from copilot.sources.prometheus import PrometheusClient, PrometheusSource, queries
@@ -73,6 +75,19 @@ def with_changes(
         changes=_unless(sources.changes, merged),
         repository=_unless(sources.repository, merged),
     )
+
+
+def with_declared(settings: Settings, sources: Sources) -> Sources:
+    """`sources` with what files declare: further looks, and the owners of services.
+
+    The call graph is the catalogue's where there is none.
+    """
+    if settings.looks_file is not None:
+        sources = replace(sources, looks=declared_looks(settings.looks_file, os.environ))
+    if settings.catalogue is not None:
+        catalogue = read_catalogue(settings.catalogue)
+        sources = replace(sources, owners=catalogue, graph=_unless(sources.graph, catalogue))
+    return sources
 
 
 def alertmanager(settings: Settings, clock: Clock) -> AlertmanagerSource | None:

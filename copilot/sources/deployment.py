@@ -12,13 +12,17 @@ from copilot.ports import (
     CommitSource,
     FactSource,
     LogSource,
+    LookReading,
+    LookSource,
     MetricSource,
     RemoteSource,
     SourceError,
     TopologySource,
     TraceSource,
 )
+from copilot.sources.catalogue import NO_CATALOGUE, ServiceCatalogue
 from copilot.sources.inspection import ClusterInspection, inspection
+from copilot.sources.looks.look import look_findings, look_questions
 from copilot.sources.patience import Patience, SharedAnswers, SourceQuestion
 from copilot.types.redaction import Redactor
 from tools.log_retriever import join_records
@@ -109,6 +113,8 @@ class Sources:
     cluster: ClusterSource = UnconfiguredSource("cluster")
     repository: CommitSource = UnconfiguredSource("commits")
     business: BusinessSource = UnconfiguredSource("business metrics")
+    looks: tuple[LookSource, ...] = ()
+    owners: ServiceCatalogue = NO_CATALOGUE
     patience: Patience = field(default_factory=Patience, compare=False)
     redactor: Redactor = field(default_factory=Redactor, compare=False)
     graph_s: float | None = None
@@ -155,6 +161,8 @@ class Sources:
             questions["business"] = _question(
                 BUSINESS, self.business, lambda: self.business.slices(window, normal_before)
             )
+        if first is not None:
+            questions |= look_questions(self.looks, window, first)
         told = self.patience.together(questions)
         series = _answer(missing, "metrics", told["series"])
         log = self._log(told["logs"], window, missing)
@@ -174,8 +182,16 @@ class Sources:
             missing.append("topology: not configured")
         findings = self._inspected(told["cluster"], missing) if first is not None else ()
         slices = _answer(missing, BUSINESS, told.get("business", ()), may_be_empty=True)
+        further = self.redactor.models(look_findings(self.looks, told, missing))
         missing += self._lacking()
-        return TelemetrySnapshot(telemetry, tuple(missing), (*findings, *slices))
+        return TelemetrySnapshot(telemetry, tuple(missing), (*findings, *slices, *further))
+
+    def further(self, window: Window, about: Sequence[Subject]) -> LookReading:
+        """Take the declared looks alone."""
+        missing: list[str] = []
+        told = self.patience.together(look_questions(self.looks, window, about))
+        found = self.redactor.models(look_findings(self.looks, told, missing))
+        return LookReading(tuple(found), tuple(missing))
 
     def _questions(
         self, asked: Questions, window: Window, before: Timestamp

@@ -6,6 +6,7 @@ stands on the types only.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -55,6 +56,7 @@ from copilot.store.people import (
 from copilot.store.runs import LeaseLostError, Run, Runs, RunStatus
 from copilot.store.silences import Silences, SilenceState, StoredSilence, UnknownSilenceError
 from copilot.store.tables import SCHEMA_VERSION, schema
+from copilot.types.home import ToldKey, key, made
 from copilot.types.redaction import Redactor
 
 __all__ = [
@@ -119,6 +121,7 @@ __all__ = [
     "UnknownPlanError",
     "UnknownSilenceError",
     "WrongDigestError",
+    "opened",
 ]
 
 
@@ -194,3 +197,15 @@ class Store:
         """Raise `StoreError` unless the database answers."""
         with self._database.read() as connection:
             connection.execute(select(schema.c.version))
+
+
+@contextmanager
+def opened(home: Path, url: str, told: ToldKey | None) -> Iterator[Store]:
+    """The store at an address, its tables made; redacts by the key that was `told`, or `home`'s."""
+    made(home)
+    found = Store(url, Redactor(key(home / "redaction.key", told)))
+    try:
+        found.create()
+        yield found
+    finally:
+        found.close()

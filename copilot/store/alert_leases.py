@@ -7,7 +7,7 @@ them is the news that they stopped.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, select, update
 
 from copilot.store.database import Database
 from copilot.store.tables import alert_leases, alerts
@@ -25,6 +25,9 @@ _RENEWED = (
     "DO UPDATE SET starts_at = excluded.starts_at, until = excluded.until, "
     "seen_at = excluded.seen_at"
 )
+_THESE = alert_leases.c.fingerprint.in_(bindparam("these", expanding=True))
+_SEEN = select(alert_leases.c.fingerprint, alert_leases.c.seen_at).where(_THESE)
+_ENDED = delete(alert_leases).where(_THESE)
 
 
 class DueAlert(NamedTuple):
@@ -114,7 +117,7 @@ def renew(
     """Take the leases of what was delivered; what ended has none any more."""
     ended = [alert.fingerprint for alert in delivered if alert.status == "resolved"]
     if ended:
-        connection.execute(delete(alert_leases).where(alert_leases.c.fingerprint.in_(ended)))
+        connection.execute(_ENDED, {"these": ended})
     leased = {
         alert.fingerprint: alert
         for alert in delivered
@@ -137,10 +140,9 @@ def renew(
 
 
 def _seen(connection: Connection, fingerprints: Sequence[str]) -> dict[str, Timestamp]:
-    query = select(alert_leases.c.fingerprint, alert_leases.c.seen_at).where(
-        alert_leases.c.fingerprint.in_(fingerprints)
-    )
-    return {key: at for key, at in connection.execute(query)} if fingerprints else {}
+    if not fingerprints:
+        return {}
+    return {key: at for key, at in connection.execute(_SEEN, {"these": fingerprints})}
 
 
 def _next_beat(before: Timestamp | None, now: Timestamp) -> Timestamp | None:

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     and_,
@@ -28,6 +27,15 @@ from tools.types import Alert, Timestamp
 _CHUNK = 500
 _DECIDED = select(alerts).where(alerts.c.action != "").order_by(alerts.c.key)
 _OF_ONE = _DECIDED.where(alerts.c.incident_id == bindparam("this"))
+_LAST = select(func.max(alerts.c.key))
+_WHICH = (alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
+_NEW = select(*_WHICH).where(alerts.c.key > bindparam("last")).order_by(alerts.c.key)
+_DECLARED = alerts.c.reason.startswith(DECLARED_RULE, autoescape=True)
+_MUTED = or_(alerts.c.action == "silenced", and_(alerts.c.action == "inhibited", _DECLARED))
+_SINCE = select(*_WHICH, _MUTED.label("muted")).where(
+    alerts.c.fingerprint.in_(bindparam("these", expanding=True)),
+    alerts.c.starts_at >= bindparam("since"),
+)
 _GIVEN = ("fingerprint", "starts_at", "status", "accepted_at", "document", "action", "reason")
 _BEGUN = ("firing", "no_data")
 _Identity = tuple[str, float, str]
@@ -195,7 +203,7 @@ class Alerts:
     ) -> list[StoredAlert]:
         dated = _dated(connection, delivered, now)
         distinct = {_identity(alert): (alert, position) for position, alert in enumerate(dated)}
-        last = connection.execute(select(func.max(alerts.c.key))).scalar() or 0
+        last = connection.execute(_LAST).scalar() or 0
         rows = [
             (
                 *identity,
@@ -208,12 +216,9 @@ class Alerts:
         ]
         self._database.insert_many(connection, alerts, _GIVEN, rows, "DO NOTHING")
         # Nobody else writes meanwhile: what has a higher key is new, and of this delivery.
-        new = select(alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
+        new = connection.execute(_NEW, {"last": last}).all()
         stored = [
-            StoredAlert(key, distinct[(fingerprint, starts_at, status)][0], now)
-            for key, fingerprint, starts_at, status in connection.execute(
-                new.where(alerts.c.key > last).order_by(alerts.c.key)
-            )
+            StoredAlert(key, distinct[(one, at, status)][0], now) for key, one, at, status in new
         ]
         renew(self._database, connection, dated, now)
         known = {_identity(row.alert) for row in stored}
@@ -244,11 +249,6 @@ def _reconsider(connection: Connection, repeated: Sequence[_Identity]) -> None:
     for chunk in _chunks(again):
         undecided = update(alerts).where(alerts.c.key.in_(chunk))
         connection.execute(undecided.values(action="", reason=""))
-
-
-def _muted() -> ColumnElement[bool]:
-    declared = alerts.c.reason.startswith(DECLARED_RULE, autoescape=True)
-    return or_(alerts.c.action == "silenced", and_(alerts.c.action == "inhibited", declared))
 
 
 def _dated(connection: Connection, delivered: Sequence[Alert], now: Timestamp) -> list[Alert]:
@@ -301,13 +301,10 @@ def _rows_at(connection: Connection, starts: Collection[_Start]) -> Iterator[Any
     Of what fired before the first of them nothing is read. A list of pairs would be exact, but
     SQLite answers it by reading the whole table.
     """
-    columns = (alerts.c.key, alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
     since = min((at for _, at in starts), default=0.0)
     for chunk in _chunks(sorted({fingerprint for fingerprint, _ in starts})):
-        query = select(*columns, _muted().label("muted"))
-        query = query.where(alerts.c.fingerprint.in_(chunk), alerts.c.starts_at >= since)
-        for row in connection.execute(query):
-            if (row.fingerprint, row.starts_at) in starts:
+        for row in connection.execute(_SINCE, {"these": chunk, "since": since}).all():
+            if (row[1], row[2]) in starts:
                 yield row
 
 

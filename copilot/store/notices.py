@@ -102,6 +102,7 @@ class Notices:
         mine = (notices.c.target == target) & (notices.c.created_at >= since)
         storms = notices.c.incident_id.startswith(STORM)
         alone = ~storms & (notices.c.status != "waiting") & ~notices.c.reason.startswith(DIGEST)
+        alone &= ~notices.c.incident_id.startswith(DIGEST)
         number = select(func.count(notices.c.incident_id.distinct())).where(mine, alone)
         newest = select(notices.c.incident_id).where(mine, storms).order_by(notices.c.seq.desc())
         with self._database.read() as connection:

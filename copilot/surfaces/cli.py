@@ -13,8 +13,8 @@ from copilot import __version__
 from copilot.surfaces.cli_db import db_app, journal_app
 from copilot.surfaces.cli_decide import decide_app
 from copilot.surfaces.cli_kb import cause, kb_app, learned_app, record
-from copilot.surfaces.cli_notify import mcp, notify_app
-from copilot.surfaces.cli_options import Flags, Lang
+from copilot.surfaces.cli_notify import looks_app, mcp, notify_app
+from copilot.surfaces.cli_options import AsJson, Flags, Lang
 from copilot.surfaces.cli_options import call as _call
 from copilot.surfaces.cli_people import login, tokens_app, users_app
 from copilot.surfaces.cli_playbook import alerts_app, playbook_app, rehearse
@@ -23,7 +23,6 @@ app = typer.Typer(
     name="copilot",
     help="Incident copilot: instruments decide, a model explains, a person approves.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(journal_app, name="journal")
@@ -32,6 +31,7 @@ app.add_typer(decide_app)
 app.add_typer(db_app, name="db")
 app.add_typer(learned_app, name="learned")
 app.add_typer(notify_app, name="notify")
+app.add_typer(looks_app, name="looks")
 app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")
 app.command()(login)
@@ -129,7 +129,7 @@ def watch(context: typer.Context) -> None:
 def incidents(
     context: typer.Context,
     incident: Annotated[str, typer.Argument(help="One incident; empty: the newest.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     report: Annotated[bool, typer.Option("--report", help="The report, not the brief.")] = False,
     lang: Lang = None,
@@ -153,10 +153,12 @@ def status_update(
     audience: Annotated[
         Literal["engineers", "customers"], typer.Option("--for", help="Who reads it.")
     ] = "engineers",
+    as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
     """Print what may be told of an incident now, to paste into a channel or a status page."""
-    _call(context, "status_update", incident=incident, audience=audience, lang=lang)
+    said = {"incident": incident, "audience": audience, "as_json": as_json}
+    _call(context, "status_update", **said, lang=lang)
 
 
 @app.command()
@@ -165,10 +167,12 @@ def chat(
     incident: Annotated[str, typer.Argument(help="An incident; empty: the newest open one.")] = "",
     once: Annotated[str, typer.Option("--once", help="Answer this one question and leave.")] = "",
     conversation: Annotated[str, typer.Option(help="Go on with a conversation, by its id.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="With --once: print as JSON.")] = False,
     lang: Lang = None,
 ) -> None:
     """Ask about an incident; answered from evidence. It reads only, and approves nothing."""
-    _call(context, "chat", incident=incident, once=once, conversation=conversation, lang=lang)
+    said = {"incident": incident, "once": once, "conversation": conversation, "as_json": as_json}
+    _call(context, "chat", **said, lang=lang)
 
 
 @app.command()
@@ -198,7 +202,7 @@ def slice_of(
     value: Annotated[str, typer.Option(help="Column of the amount.")] = "",
     count: Annotated[str, typer.Option(help="Column of what was tried: then a ratio.")] = "",
     by: Annotated[list[str] | None, typer.Option(help="Columns of attributes; all others.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
     """Find which attributes of a business metric are to blame for a change (isp, region, …)."""
@@ -212,7 +216,7 @@ def forecast(
     bundle: Annotated[
         Path | None, typer.Argument(help="A recording; empty: what the settings name.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
     """Say which resources will be full, when (with an interval), and what to do in time."""
@@ -220,9 +224,9 @@ def forecast(
 
 
 @app.command()
-def doctor(context: typer.Context) -> None:
+def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """Say what is configured, reachable or missing, and what to do."""
-    _call(context, "doctor")
+    _call(context, "doctor", as_json=as_json)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from copilot.surfaces.cli_options import call
+from copilot.surfaces.cli_options import AsJson, call
 
 journal_app = typer.Typer(no_args_is_help=True, help="Look at the hash-chained journal.")
 db_app = typer.Typer(
@@ -14,9 +14,9 @@ db_app = typer.Typer(
 
 
 @db_app.command("check")
-def db_check(context: typer.Context) -> None:
+def db_check(context: typer.Context, as_json: AsJson = False) -> None:
     """Say which schema version the database has; exit code 1 where it has to be upgraded."""
-    call(context, "db_check")
+    call(context, "db_check", as_json=as_json)
 
 
 @db_app.command("upgrade")
@@ -60,9 +60,10 @@ def db_restore(
 def journal_verify(
     context: typer.Context,
     head: Annotated[Path | None, typer.Option(help="Heads noted elsewhere.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check the hash chain, and hold it against the heads that were noted."""
-    call(context, "journal_verify", head=head)
+    call(context, "journal_verify", head=head, as_json=as_json)
 
 
 @journal_app.command("head")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from copilot.surfaces.cli_options import AsJson
 from copilot.surfaces.cli_options import call as _call
 
 decide_app = typer.Typer()
@@ -147,9 +148,9 @@ def split(
 
 
 @decide_app.command()
-def oncall(context: typer.Context) -> None:
+def oncall(context: typer.Context, as_json: AsJson = False) -> None:
     """Say who is on call now, by every schedule of COPILOT_ON_CALL_FILE."""
-    _call(context, "who_is_on_call")
+    _call(context, "who_is_on_call", as_json=as_json)
 
 
 @decide_app.command()

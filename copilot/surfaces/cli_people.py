@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from copilot.surfaces.cli_options import AsJson
 from copilot.surfaces.cli_options import call as _call
 
 users_app = typer.Typer(help="Accounts of people.", no_args_is_help=True)
@@ -59,9 +60,9 @@ def users_set(
 
 
 @users_app.command("list")
-def users_list(context: typer.Context) -> None:
+def users_list(context: typer.Context, as_json: AsJson = False) -> None:
     """List the accounts and what each may do."""
-    _call(context, "users_list")
+    _call(context, "users_list", as_json=as_json)
 
 
 @users_app.command("disable")
@@ -98,9 +99,9 @@ def tokens_add(
 
 
 @tokens_app.command("list")
-def tokens_list(context: typer.Context) -> None:
+def tokens_list(context: typer.Context, as_json: AsJson = False) -> None:
     """List the tokens: for whom, what each may, when it was last used."""
-    _call(context, "tokens_list")
+    _call(context, "tokens_list", as_json=as_json)
 
 
 @tokens_app.command("revoke")

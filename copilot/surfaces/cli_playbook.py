@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from copilot.surfaces.cli_options import Lang, call
+from copilot.surfaces.cli_options import AsJson, Lang, call
 
 playbook_app = typer.Typer(no_args_is_help=True, help="Look at playbooks, and run one by hand.")
 alerts_app = typer.Typer(no_args_is_help=True, help="See how alerts are read; nothing is kept.")
@@ -18,9 +18,9 @@ ParameterOptions = Annotated[
 
 
 @playbook_app.command("list")
-def playbook_list(context: typer.Context, lang: Lang = None) -> None:
+def playbook_list(context: typer.Context, as_json: AsJson = False, lang: Lang = None) -> None:
     """The catalogue: risk, the faults each is for, its title."""
-    call(context, "playbook_list", lang=lang)
+    call(context, "playbook_list", as_json=as_json, lang=lang)
 
 
 @playbook_app.command("show")
@@ -40,9 +40,10 @@ def playbook_validate(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="YAML files; none: the catalogue.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check playbook files as strictly as the catalogue's; says file, line and what is wrong."""
-    call(context, "playbook_validate", paths=paths or [])
+    call(context, "playbook_validate", paths=paths or [], as_json=as_json)
 
 
 @playbook_app.command("import")
@@ -60,6 +61,7 @@ def playbook_render(
     playbook: PlaybookId,
     component: Component,
     given: ParameterOptions = None,
+    as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
     """Fill a playbook and show the plan as an approver would see it; nothing is run."""
@@ -69,6 +71,7 @@ def playbook_render(
         playbook=playbook,
         component=component,
         given=given or [],
+        as_json=as_json,
         lang=lang,
     )
 
@@ -111,7 +114,7 @@ def rehearse(
     ] = "",
     component: Annotated[str, typer.Argument(help="What the playbook would act on.")] = "",
     given: ParameterOptions = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
     """Read what a plan would meet now and what would be refused; exit code 1 if anything would."""
@@ -133,7 +136,7 @@ def alerts_explain(
     kind: Annotated[
         str, typer.Option("--format", help="Sender, as its route names it; empty: recognised.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
     lang: Lang = None,
 ) -> None:
     """Print sender, state, severity, subject and times of each alert, and why."""
@@ -141,6 +144,6 @@ def alerts_explain(
 
 
 @alerts_app.command("severities")
-def alerts_severities(context: typer.Context, lang: Lang = None) -> None:
+def alerts_severities(context: typer.Context, as_json: AsJson = False, lang: Lang = None) -> None:
     """Print which words of which sender mean which severity and which state."""
-    call(context, "alerts_severities", lang=lang)
+    call(context, "alerts_severities", as_json=as_json, lang=lang)

@@ -91,11 +91,13 @@ class ChatServer(StrictServer):
         self.messages: dict[str, list[Any]] = {}
         self.answers: deque[Any] = deque()
         self.threads: dict[str, list[str]] = {}
+        self.pictures: list[bytes] = []
 
     def clear(self) -> None:
         """Forget what was posted."""
         self.messages.clear()
         self.threads.clear()
+        self.pictures.clear()
 
     def post(self, card: Any) -> str:
         """Keep a new message; returns its id."""
@@ -175,6 +177,9 @@ class SlackServer(LineServer):
 
     def reply(self, asked: ReceivedRequest) -> HttpReply:
         """200 with `ok`, or with `error`; 429 with `Retry-After` where it is asked too often."""
+        if asked.path == "/upload":  # at another host of theirs, without a token
+            self.pictures.append(asked.body)
+            return HttpReply(200, b"OK - 1")
         opens = asked.path == "/apps.connections.open"
         token = self.app_token if opens else self.token
         if asked.headers.get("authorization") != f"Bearer {token}":
@@ -187,11 +192,24 @@ class SlackServer(LineServer):
         if opens:
             url = f"{self.line_url}?{urlencode({'ticket': self.ticket})}"
             return HttpReply(200, {"ok": True, "url": url})
+        if asked.path.startswith("/files."):
+            return self._file(asked)
         if asked.path == "/users.info":
             user = self.users.get(asked.one("user")) if asked.is_form else None
             found = {"ok": True, "user": user} if user else {"ok": False, "error": "user_not_found"}
             return HttpReply(200, found)
         return self._written(asked.path, json.loads(asked.body))
+
+    def _file(self, asked: ReceivedRequest) -> HttpReply:
+        """`files.getUploadURLExternal` and `files.completeUploadExternal`."""
+        if asked.path == "/files.getUploadURLExternal" and asked.one("length").isdigit():
+            where = {"upload_url": f"{self.url}/upload", "file_id": "F1"}
+            return HttpReply(200, {"ok": True, **where})
+        there = asked.one("channel_id") == "C0SRE" and asked.one("thread_ts") in self.messages
+        if not there or json.loads(asked.one("files"))[0]["id"] != "F1":
+            return HttpReply(200, {"ok": False, "error": "invalid_arguments"})
+        self.threads.setdefault(asked.one("thread_ts"), []).append("series.png")
+        return HttpReply(200, {"ok": True, "files": [{"id": "F1"}]})
 
     def _written(self, path: str, told: dict[str, Any]) -> HttpReply:
         if problem := _wrong_blocks(told):

@@ -67,6 +67,9 @@ class DingTalkAppServer(LineServer):
 
     def reply(self, asked: ReceivedRequest) -> HttpReply:
         """200 with a result, or a status of 400 and above with `code` and `message`."""
+        if asked.path == "/media/upload" and asked.one("access_token") == f"t-{self.tokens}":
+            self.pictures.append(asked.file)
+            return HttpReply(200, {"errcode": 0, "errmsg": "ok", "media_id": "@lADP"})
         told = json.loads(asked.body)
         if asked.path == "/session":  # where a question is answered; of oapi's form
             self.threads.setdefault(asked.one("session"), []).append(told["markdown"]["text"])

@@ -37,7 +37,7 @@ class FeishuServer(ChatServer):
 
     def reply(self, asked: ReceivedRequest) -> HttpReply:
         """200 with `code` 0, or a code with 200 or 400, as its pages list them."""
-        told = json.loads(asked.body)
+        told = json.loads(asked.body) if not asked.file else {}
         if asked.path == "/auth/v3/tenant_access_token/internal":
             if told != self.app:
                 return HttpReply(200, {"code": 10014, "msg": "app secret invalid"})
@@ -48,6 +48,9 @@ class FeishuServer(ChatServer):
             return HttpReply(400, {"code": 99991663, "msg": "Invalid access token"})
         if self.answers:
             return HttpReply(400, {"code": self.answers.popleft(), "msg": "refused"})
+        if asked.path == "/im/v1/images":
+            self.pictures.append(asked.file)
+            return HttpReply(200, {"code": 0, "msg": "success", "data": {"image_key": "img_v1"}})
         if asked.path.endswith("/reply"):
             text = json.loads(told["content"])["text"]
             self.threads.setdefault(asked.path.split("/")[-2], []).append(text)

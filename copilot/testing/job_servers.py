@@ -2,7 +2,7 @@
 
 A job waits in the queue, runs and ends as the test says (`advance`). Sources: those of the
 declarations in `knowledge_base/jobs`. What a system does not know it refuses; a parameter that the
-job does not declare is refused (GitHub, StackStorm) or dropped (AWX, Jenkins, Rundeck), as there.
+job does not declare is refused (GitHub, StackStorm) or dropped (Jenkins), as there.
 """
 
 import base64
@@ -78,10 +78,6 @@ class JobServer(StrictServer):
         self.jobs.append(job)
         return job
 
-    def known(self, given: Mapping[str, object]) -> dict[str, object]:
-        """The parameters that the job declares; the others are dropped."""
-        return {name: value for name, value in given.items() if name in self.declared}
-
     def job(self, asked: ReceivedRequest) -> PlayedJob:
         """The job whose id stands in the request."""
         text = f"{_target(asked)} {asked.body.decode()} {asked.query}"
@@ -104,9 +100,7 @@ def _target(asked: ReceivedRequest) -> str:
 
 
 def _json(asked: ReceivedRequest) -> dict[str, object]:
-    found = json.loads(asked.body or b"{}")
-    assert isinstance(found, dict)
-    return found
+    return _mapping(json.loads(asked.body or b"{}"))
 
 
 def _mapping(value: object) -> dict[str, object]:
@@ -115,22 +109,6 @@ def _mapping(value: object) -> dict[str, object]:
 
 def _begun(asked: ReceivedRequest, name: str) -> dict[str, object]:
     return _mapping(_json(asked).get(name))
-
-
-def _awx_job(server: JobServer, job: PlayedJob) -> dict[str, object]:
-    told = {"id": int(job.id), "job": int(job.id), "status": server.word(job)}
-    return {**told, "job_explanation": "", "extra_vars": json.dumps(job.parameters)}
-
-
-def _awx_cancel(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    over = server.job(asked).state not in ("queued", "running")
-    server.cancel(server.job(asked))
-    return HttpReply(405 if over else 202, b"")
-
-
-def _rundeck_job(server: JobServer, job: PlayedJob) -> dict[str, object]:
-    line = " ".join(f"-{name} {value}" for name, value in job.parameters.items())
-    return {"id": int(job.id), "status": server.word(job), "argstring": line}
 
 
 def _jenkins_start(server: JobServer, asked: ReceivedRequest) -> HttpReply:
@@ -170,8 +148,7 @@ def _github_run(server: JobServer, job: PlayedJob) -> dict[str, object]:
 
 
 def _gitlab_start(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    given = _json(asked)["variables"]
-    assert isinstance(given, list)
+    given = json.loads(asked.body)["variables"]
     job = server.begin({one["key"]: one["value"] for one in given})
     return HttpReply(201, {"id": int(job.id), "status": "created"})
 
@@ -196,6 +173,24 @@ def _oos_start(server: JobServer, asked: ReceivedRequest) -> HttpReply:
     given, token = json.loads(asked.one("Parameters")), asked.one("ClientToken")
     job = server.begin(given, token, once=True)
     return HttpReply(200, {"Execution": {"ExecutionId": f"exec-{job.id}", "Status": "Started"}})
+
+
+def _takeover(server: JobServer, asked: ReceivedRequest) -> HttpReply:
+    given = _json(asked) or {"leader": "db-1", "candidate": asked.path.split("/")[-2]}
+    if given != {"leader": "db-1", "candidate": "db-2"}:
+        return HttpReply(412, b"leader name does not match")
+    server.begin(given).id = "db-2"
+    return HttpReply(200, b'Successfully switched over to "db-2"')
+
+
+def _led(server: JobServer, asked: ReceivedRequest) -> HttpReply:
+    """Show the members as Patroni does, and the master or all of them as Orchestrator does."""
+    lead = "db-2" if server.jobs and server.jobs[0].state == "succeeded" else "db-1"
+    roles = {one: "leader" if one == lead else "replica" for one in ("db-1", "db-2")}
+    members = [{"name": one, "role": role, "state": "running"} for one, role in roles.items()]
+    master = {"Key": {"Hostname": lead, "Port": 3306}, "ReadOnly": False}
+    told = [master] if "/cluster/" in asked.path else {**master, "members": members}
+    return HttpReply(200, told)
 
 
 def _there(server: JobServer, asked: ReceivedRequest) -> HttpReply:
@@ -223,7 +218,10 @@ def _listed(name: str, shape: JobShape, queued: bool = True) -> RouteAnswer:
 
 
 def _state(server: JobServer, job: PlayedJob) -> dict[str, object]:
-    return {"id": job.id, "status": server.word(job), "result": {}}
+    """AWX shows what a job was started with as JSON, Rundeck as the arguments of a program."""
+    line = " ".join(f"-{name} {value}" for name, value in job.parameters.items())
+    started = {"extra_vars": json.dumps(job.parameters), "argstring": line}
+    return {"id": int(job.id), "status": server.word(job), "result": {}, **started}
 
 
 def _lines(within: str, name: str, state: str) -> RouteAnswer:
@@ -264,12 +262,12 @@ PLAYED: Mapping[str, PlayedSystem] = {
             (
                 "POST",
                 f"{_AWX}/job_templates/7/launch/",
-                lambda s, a: HttpReply(201, _awx_job(s, s.begin(s.known(_begun(a, "extra_vars"))))),
+                lambda s, a: HttpReply(201, _state(s, s.begin(_begun(a, "extra_vars")))),
             ),
-            ("GET", f"{_AWX}/job_templates/7/jobs/", _listed("results", _awx_job)),
+            ("GET", f"{_AWX}/job_templates/7/jobs/", _listed("results", _state)),
             ("GET", rf"{_AWX}/jobs/\d+/", _shown(_state)),
             ("GET", rf"{_AWX}/jobs/\d+/stdout/", _log),
-            ("POST", rf"{_AWX}/jobs/\d+/cancel/", _awx_cancel),
+            ("POST", rf"{_AWX}/jobs/\d+/cancel/", _cancelled(202, b"")),
         ),
     ),
     "rundeck": PlayedSystem(
@@ -280,11 +278,9 @@ PLAYED: Mapping[str, PlayedSystem] = {
             (
                 "POST",
                 f"{_RD}/job/7/run",
-                lambda s, a: HttpReply(
-                    200, _rundeck_job(s, s.begin(s.known(_begun(a, "options"))))
-                ),
+                lambda s, a: HttpReply(200, _state(s, s.begin(_begun(a, "options")))),
             ),
-            ("GET", f"{_RD}/job/7/executions", _listed("executions", _rundeck_job)),
+            ("GET", f"{_RD}/job/7/executions", _listed("executions", _state)),
             ("GET", rf"{_RD}/execution/\d+", _shown(_state)),
             ("GET", rf"{_RD}/execution/\d+/output", _lines("entries", "log", "level")),
             (
@@ -367,6 +363,23 @@ PLAYED: Mapping[str, PlayedSystem] = {
                 _lines("StepExecutions", "StepName", "StepStatus"),
             ),
             ("POST", f"{_SSM}StopAutomationExecution", _cancelled(200, {})),
+        ),
+    ),
+    "patroni": PlayedSystem(
+        _BASIC,
+        _states("", "", "", ""),
+        (
+            ("GET", "/cluster", _led),
+            ("POST", "/switchover", _takeover),
+            ("DELETE", "/switchover", _cancelled(404, b"")),
+        ),
+    ),
+    "orchestrator": PlayedSystem(
+        _BASIC,
+        _states("", "", "", ""),
+        (
+            ("GET", "/api/(master|cluster)/shop", _led),
+            ("GET", r"/api/graceful-master-takeover/shop/db-\d/3306", _takeover),
         ),
     ),
     "aliyun-oos": PlayedSystem(

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -41,6 +42,16 @@ class ReceivedRequest:
         form = parse_qs(self.body.decode("utf-8", "replace")) if self.is_form else {}
         found = [*self.query.get(name, []), *form.get(name, [])]
         return found[0] if len(found) == 1 else ""
+
+    @property
+    def file(self) -> bytes:
+        """The one file of a form of several parts; empty where none came."""
+        kind = self.headers.get("content-type", "").encode()
+        if not kind.startswith(b"multipart/form-data; boundary="):
+            return b""
+        parts = message_from_bytes(b"content-type: " + kind + b"\r\n\r\n" + self.body)
+        found = [one for one in parts.walk() if one.get_filename()]
+        return bytes(found[0].get_payload(decode=True) or b"") if len(found) == 1 else b""
 
     @property
     def is_form(self) -> bool:
@@ -116,6 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def do_PATCH(self) -> None:  # the name http.server calls
+        self._serve()
+
+    def do_PUT(self) -> None:  # the name http.server calls
         self._serve()
 
     def do_DELETE(self) -> None:  # the name http.server calls

@@ -26,6 +26,9 @@ class WeComServer(ChatServer):
         if self.answers:
             return HttpReply(200, {"errcode": self.answers.popleft(), "errmsg": "refused"})
         told = json.loads(asked.body)
+        if told["msgtype"] == "image":
+            self.pictures.append(base64.b64decode(told["image"]["base64"]))
+            return HttpReply(200, {"errcode": 0, "errmsg": "ok"})
         if not 0 < len(told["markdown"]["content"].encode()) <= 4096:
             return HttpReply(200, {"errcode": 40058, "errmsg": "markdown.content is too long"})
         self.post(told)
@@ -70,13 +73,21 @@ class WeComAppServer(ChatServer):
             return _errcode(40014, "invalid access_token")
         if self.answers:
             return _errcode(self.answers.popleft(), "refused")
+        if asked.path == "/media/upload":
+            self.pictures.append(asked.file)
+            return HttpReply(200, {"errcode": 0, "errmsg": "ok", "media_id": "3a8"})
         told = json.loads(asked.body)
         if told["agentid"] != self.agent:
             return _errcode(301002, "not allowed to operate another agent with this accesstoken")
         if asked.path == "/message/update_template_card":
             return self._update(told)
-        if asked.path != "/message/send" or not (told.get("touser") or told.get("toparty")):
+        return self._sent(asked.path, told)
+
+    def _sent(self, path: str, told: dict[str, Any]) -> HttpReply:
+        if path != "/message/send" or not (told.get("touser") or told.get("toparty")):
             return _errcode(40056, "invalid agentid, or nobody to write to")
+        if told["msgtype"] == "image":
+            return _errcode(0 if told["image"]["media_id"] == "3a8" else 40007, "media_id")
         if told["msgtype"] == "text":
             self.whispers.append((told["touser"], told["text"]["content"]))
             return _errcode(0, "ok")

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from copilot.types.incident import IncidentStatus
 from prompts import Language
 from tools.types import FrozenModel, Severity, Timestamp
@@ -32,11 +34,18 @@ LAST_MOMENTS: frozenset[Moment] = frozenset({"recovered", "handed_over", "resolv
 """After these the copilot does no more by itself: a limit on messages never swallows them."""
 
 
+PICTURED: frozenset[Moment] = frozenset(
+    {"located", "plan", "edited", "recovered", "handed_over", "escalated", "resolved"}
+)
+"""Moments at which the series that decides tells something."""
+
+
 class Notice(FrozenModel):
     """One change of one incident in words, of both languages; the same however often it is sent.
 
     `seq` is the row of the journal it tells of. `heads` is the first line and `lines` what stands
-    under it. `digest` is that of a plan that waits, `link` where a person reads on.
+    under it. `digest` is that of a plan that waits, `link` where a person reads on. `picture` (PNG)
+    is put in when it is sent, and `pictured` where the target was shown one before.
     """
 
     incident_id: str
@@ -52,3 +61,5 @@ class Notice(FrozenModel):
     plan_id: str = ""
     digest: str = ""
     links: dict[Language, str] = {}
+    picture: bytes = Field(default=b"", exclude=True, repr=False)
+    pictured: bool = Field(default=False, exclude=True)

@@ -11,6 +11,16 @@ from copilot.types.people import Role
 class RunSettings(BaseSettings):
     """How long what is waited for, how often it is looked at, and whose clock is believed."""
 
+    catalogue: Path | None = Field(
+        default=None,
+        description="Backstage descriptors (catalog-info.yaml, or a folder of them): who owns a "
+        "service and is on call for it; its dependencies, where no source knows the call graph.",
+    )
+    looks_file: Path | None = Field(
+        default=None,
+        description="YAML file of further looks: tools of MCP servers (kubectl, Grafana, GitHub) "
+        "and JSON over HTTP, for what has no adapter; docs/looks.md.",
+    )
     plan_ttl_s: float = Field(
         default=900, gt=0, description="How long a proposed plan may be approved, in seconds."
     )
@@ -61,6 +71,10 @@ class NotifySettings(BaseSettings):
         default=None,
         description="YAML or TOML file of on-call schedules, or a calendar (.ics): who is on call "
         "now (docs/console.md); empty: nobody says.",
+    )
+    evals_report: Path | None = Field(
+        default=None,
+        description="HTML file that the evals wrote (docs/evals.md), for the console's page Evals.",
     )
     public_url: str = Field(
         default="",

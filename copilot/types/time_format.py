@@ -2,32 +2,30 @@
 
 from datetime import UTC, date, datetime
 
-from tools.types import Timestamp
 
-
-def clock_time(moment: Timestamp) -> str:
+def clock_time(moment: float) -> str:
     """`14:02:10 UTC`."""
     return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S UTC")
 
 
-def date_of(moment: Timestamp) -> date:
+def date_of(moment: float) -> date:
     """The day of a moment."""
     return datetime.fromtimestamp(moment, UTC).date()
 
 
-def date_time(moment: Timestamp) -> str:
+def date_time(moment: float) -> str:
     """`2026-11-22 14:02:10 UTC`."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def iso(moment: Timestamp | None) -> str | None:
+def iso(moment: float | None) -> str | None:
     """RFC 3339 with seconds, or None."""
     if moment is None:
         return None
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def iso_millis(moment: Timestamp) -> str:
+def iso_millis(moment: float) -> str:
     """RFC 3339 with milliseconds, as Alertmanager writes it: `2026-11-22T14:02:10.250Z`."""
     read = datetime.fromtimestamp(moment, UTC)
     return read.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from copilot.store import home
+from copilot.types import home
 from evals.alerts.ingest import _free_port as free_port
 
 START_S = 180.0

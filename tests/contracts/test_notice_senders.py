@@ -18,7 +18,7 @@ from copilot.surfaces.notify.wiring import sender
 from copilot.testing.channels import ChatServer, SlackServer, TeamsServer
 from copilot.testing.dingtalk_server import DingTalkAppServer, DingTalkServer
 from copilot.testing.feishu_server import FeishuServer
-from copilot.testing.strict_http import serving
+from copilot.testing.strict_http import HttpReply, ReceivedRequest, serving
 from copilot.testing.wecom_server import WeComAppServer, WeComServer
 from copilot.types.notice import Notice
 
@@ -165,6 +165,8 @@ def built(name: str, server: ChatServer, **changed: str) -> NoticeSender:
     declared = {"name": name, **platform.declared}
     if "url" not in declared:
         declared["api"] = server.url
+    if name == "dingtalk_app":
+        declared["files"] = server.url
     file = NotifyFile.model_validate(
         {"hosts": ["127.0.0.1"], "targets": [declared], "routes": [{"to": [name]}]}
     )
@@ -223,7 +225,7 @@ def test_a_wrong_secret_is_the_targets_fault_and_is_not_repeated(
     assert "a-wrong-secret" not in caplog.text + str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["slack", "feishu", "wecom_app"])
+@pytest.mark.parametrize("name", ["slack", "feishu", "dingtalk_app", "wecom_app"])
 def test_a_message_that_is_gone_is_posted_anew(name: str) -> None:
     with serving(PLATFORMS[name].server()) as server:
         target = built(name, server)
@@ -269,3 +271,36 @@ def test_without_a_console_there_is_no_button(name: str) -> None:
         built(name, server).send(notice(links={}), "k", "")
         ((card,),) = server.messages.values()
     assert "c.example" not in json.dumps(card)
+
+
+PICTURE = b"\x89PNG and what follows"
+SHOWN = {"slack": 1, "feishu": 2, "dingtalk_app": 2, "wecom_app": 1, "wecom": 1}
+"""Times that the picture of two messages is given: once, or with each card that it stands in."""
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_the_picture_is_shown_where_the_platform_shows_one(name: str) -> None:
+    with serving(PLATFORMS[name].server()) as server:
+        target = built(name, server)
+        shown = notice().model_copy(update={"picture": PICTURE})
+        first = target.send(shown, "k/1", "")
+        target.send(shown.model_copy(update={"pictured": True}), "k/2", first)
+        assert server.pictures == [PICTURE] * SHOWN.get(name, 0)
+        text = json.dumps(server.messages)
+    assert {"feishu": "img_v1", "dingtalk_app": "@lADP"}.get(name, "") in text
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_picture_that_is_not_taken_holds_up_no_message(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def takes_no_picture(asked: ReceivedRequest) -> HttpReply:
+        picture = any(one in asked.path for one in ("files", "images", "media"))
+        return HttpReply(500, b"no") if picture or b'"image"' in asked.body else whole(asked)
+
+    with serving(PLATFORMS[name].server()) as server:
+        target, whole = built(name, server), server.reply
+        server.reply = takes_no_picture  # type: ignore[method-assign]
+        target.send(notice().model_copy(update={"picture": PICTURE}), "k/1", "")
+        assert len(server.messages) == 1
+    assert "takes no picture" in caplog.text

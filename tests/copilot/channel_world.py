@@ -13,7 +13,6 @@ from httpx2 import Response
 from copilot.case.rights import by_accounts
 from copilot.deps import Deps
 from copilot.hands import DryRunRunner
-from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources
 from copilot.store import Store
 from copilot.surfaces.chat import ChatService, ToolContext
@@ -181,11 +180,25 @@ def asking(store: Store, slack: SlackServer) -> Channel:
 
 
 def answering(store: Store, slack: SlackServer) -> Channel:
-    wall = SystemClock()
+    return Channel(store, slack, chat=chat_of(store))
+
+
+class StillClock:
+    """A clock of the world's one moment."""
+
+    def now(self) -> float:
+        return NOW
+
+    def sleep(self, seconds: float) -> None:
+        """It stands still."""
+
+
+def chat_of(store: Store) -> ChatService:
+    """The chat that answers without a model."""
+    wall = StillClock()
 
     def scope_of(incident: Incident | None) -> ToolContext:
         return ToolContext(Deps(store, Sources(), wall, DryRunRunner(wall), ()), incident)
 
     names = iter(map(str, range(1000)))
-    chat = ChatService(store, scope_of, wall, names.__next__)
-    return Channel(store, slack, chat=chat)
+    return ChatService(store, scope_of, wall, names.__next__)

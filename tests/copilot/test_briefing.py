@@ -7,6 +7,7 @@ import pytest
 
 from copilot.case.briefing import evidence_line, render
 from copilot.case.state import GatherProgress, IncidentState
+from copilot.sources.catalogue import NO_CATALOGUE, ServiceCatalogue
 from copilot.types.incident import (
     ApprovalCount,
     Clocks,
@@ -100,6 +101,7 @@ def brief(
     plan: Plan | None = None,
     terms: PlanTerms | None = None,
     alerts: Sequence[Alert] = (),
+    catalogue: ServiceCatalogue = NO_CATALOGUE,
     **known: object,
 ) -> str:
     fields = {
@@ -111,7 +113,10 @@ def brief(
         "clocks": Clocks(onset=ONSET, detected=ONSET + 45, located=ONSET + 400),
     }
     incident = Incident.model_validate(fields | known)
-    return render(incident, given, TOPOLOGY, language, plan, terms=terms, alerts=alerts)
+
+    return render(
+        incident, given, TOPOLOGY, language, plan, terms=terms, alerts=alerts, catalogue=catalogue
+    )
 
 
 PLAN = Plan(

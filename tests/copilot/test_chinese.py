@@ -16,6 +16,7 @@ import copilot
 from copilot.case.postmortem import draft
 from copilot.settings import load
 from copilot.store import PolicyRefusedError
+from copilot.surfaces import listing
 from copilot.surfaces.commands import screen
 from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.console.answer import Audience, status_update
@@ -105,7 +106,7 @@ def test_no_report_has_an_english_sentence_of_ours(ended: Desk) -> None:
     screen.plan(console, ended.plan, "zh", ended.engine.terms(ended.plan))
     for event in events:
         screen.event(console, event, "zh")
-    screen.table(console, (incident,), "zh")
+    listing.show(console, screen.rows((incident,)), "zh")
     screen.clocks(console, incident, "zh")
     assert isinstance(console.file, StringIO)
     told = {

@@ -1,12 +1,15 @@
 """Knowledge and playbooks on the console: searched, read, reviewed, and what hostile text is."""
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import sha256
 from html import unescape
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from httpx2 import Response
 
 from copilot.case.postmortem import draft
 from copilot.knowledge import Library, Memory
@@ -320,3 +323,69 @@ def test_playbooks_stand_by_kind_of_fault_with_how_they_ended(
         "It has not been run for real here."
         in page(client, "/console/playbooks/rollback?lang=en").text
     )
+
+
+# --- adding ------------------------------------------------------------------------------------
+
+RUNBOOK = """---
+id: our-own-shard
+kind: runbook
+title: {en: A shard of the ledger is full, zh: 账本分片已满}
+symptoms: {en: writes are refused, zh: 写入被拒绝}
+fault_kinds: [disk_full]
+components: [service]
+---
+## What to do
+
+Move the oldest partition away.
+"""
+
+
+def added(client: TestClient, text: str, step: str = "add") -> Response:
+    shown = client.get("/console/knowledge").text
+    csrf = shown.partition('name="csrf" value="')[2].partition('"')[0]
+    return client.post("/console/knowledge", data={"csrf": csrf, "text": text, "step": step})
+
+
+def test_a_document_is_previewed_and_added_by_a_responder(client: TestClient, store: Store) -> None:
+    shown = added(client, RUNBOOK, "preview")
+    assert "Move the oldest partition away." in shown.text
+    assert store.journal.last() == 0 or store.journal.events("")[-1].kind != "documented"
+    answer = added(client, RUNBOOK)
+    assert answer.headers["location"] == "/console/knowledge/our-own-shard"
+    assert "A shard of the ledger is full" in page(client, answer.headers["location"]).text
+    row = store.journal.events("")[-1]
+    assert (row.kind, row.by) == ("documented", "the responder")
+
+
+def test_what_is_no_document_or_stands_in_for_one_is_refused_and_stays_in_the_box(
+    client: TestClient,
+) -> None:
+    wrong = added(client, "just some words")
+    assert wrong.status_code == 409
+    assert "just some words</textarea>" in wrong.text
+    assert added(client, RUNBOOK).status_code == 303
+    again = added(client, RUNBOOK)
+    assert again.status_code == 409
+    assert "exists" in again.text
+
+
+# --- evals -------------------------------------------------------------------------------------
+
+
+def test_the_report_of_the_evals_is_shown_apart_from_the_session(
+    engine: CountedEngine, access: Access, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("<title>r</title><script>let a = 1;</script>")
+    client = browser(create_app(engine, Door(), access=access, report=path))
+    signed_in(client, "the viewer")
+    assert "Open the report" in page(client, "/console/evals").text
+    policy = client.get("/console/evals/report").headers["content-security-policy"]
+    assert policy.startswith("sandbox allow-scripts;")
+    assert "allow-same-origin" not in policy
+    digest = b64encode(sha256(b"let a = 1;").digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    path.unlink()
+    assert "No report is configured" in page(client, "/console/evals").text
+    assert client.get("/console/evals/report").status_code == 404

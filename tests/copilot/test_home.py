@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from copilot.store import home
+from copilot.types import home
 
 
 def test_the_second_owner_is_told_who_is_first(tmp_path: Path) -> None:

@@ -381,6 +381,19 @@ def test_who_took_it_the_first_time_has_to_take_it_again(store: Store) -> None:
     assert [one.moment for _, one in desk.second.sent] == ["escalated"]
 
 
+def test_what_begins_again_is_escalated_from_then_on_and_no_sooner(store: Store) -> None:
+    desk = escalating(store)
+    desk.happens("opened")
+    desk.after(400)
+    desk.happens("resolved")
+    desk.after(100)
+    desk.happens("reopened")
+    desk.after(300)
+    assert desk.second.sent == [], "800 s since it opened, 300 since it began again"
+    desk.after(400)
+    assert [one.moment for _, one in desk.second.sent] == ["escalated"]
+
+
 def test_the_clock_of_an_escalation_begins_when_the_first_is_told(store: Store) -> None:
     quiet = {"hours": ["11:00-13:00"]}
     desk = escalating(store, targets=[{**TARGET, "quiet": quiet}, TEAM[1]])
@@ -437,6 +450,35 @@ def test_what_is_of_low_importance_is_told_together_at_its_time(store: Store) ->
     assert len(told.lines["en"]) == 8
     desk.after(24 * 3600)
     assert desk.sent == ["located", "digest"], "there is no digest of nothing"
+
+
+def test_a_digest_is_no_incident_of_a_storm(store: Store) -> None:
+    storm = {"incidents": 2, "within_s": 300, "every_s": 100}
+    target = {**TARGET, "digest": DIGEST}
+    desk = Desk(store, file(targets=[target], routes=[{"to": ["sre"]}], storm=storm, wait_s=0))
+    open_incident(store, "L1", "info")
+    desk.happens("opened", "L1")
+    assert desk.after(5 * 3600) == ["digest"]
+    for name in ("I1", "I2"):
+        if name == "I2":
+            open_incident(store, name)
+        desk.happens("opened", name)
+    assert desk.after(1) == ["digest", "opened", "opened"]
+
+
+def test_a_target_of_another_kind_posts_anew(store: Store) -> None:
+    """What the kind before called its message is nothing to it."""
+    desk = Desk(store, file(wait_s=0), sender=ListedSender(edits=True))
+    desk.happens("opened")
+    desk.after(1)
+    other = {"name": "sre", "kind": "wecom", "url": SECRET}
+    desk.file, desk.sender = file(targets=[other], wait_s=0), ListedSender(edits=True)
+    desk.start()
+    desk.happens("briefed")
+    desk.after(1)
+    desk.happens("failed")
+    desk.after(1)
+    assert (len(desk.sender.sent), len(desk.sender.edited)) == (1, 1)
 
 
 def test_a_plan_does_not_wait_for_the_digest(store: Store) -> None:

@@ -98,3 +98,26 @@ def test_a_client_that_leaves_ends_the_answer(
         time.sleep(0.05)
     said.let_go.set()
     assert turn.status == "cancelled"
+
+
+def test_a_response_is_one_message_and_the_next_goes_on_with_it(client: openai.OpenAI) -> None:
+    first = client.responses.create(model="incident-copilot", input="why?", tools=[])
+    assert (first.status, first.output[0].type) == ("completed", "message")
+    assert first.output_text
+    history: openai.types.responses.ResponseInputParam = [
+        {"role": "user", "content": [{"type": "input_text", "text": "and now?"}]}
+    ]
+    more = client.responses.create(
+        model="incident-copilot", input=history, previous_response_id=first.id
+    )
+    assert more.id == first.id.rpartition(".")[0] + ".2"
+
+
+def test_a_response_streams_its_text_in_pieces(client: openai.OpenAI) -> None:
+    with client.responses.stream(model="incident-copilot", input="why?") as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert kinds[0] == "response.created"
+    assert kinds[-1] == "response.completed"
+    assert kinds.count("response.output_text.delta") > 1
+    assert final.output_text

@@ -11,8 +11,8 @@ from copilot.settings import Settings, SettingsError, load
 from copilot.sources.clock import SystemClock
 from copilot.store import Redactor, StoreError
 from copilot.store.database import Database
-from copilot.store.home import KeyFileError, key
 from copilot.surfaces.service import create_app
+from copilot.types.home import KeyFileError, key
 from copilot.wiring import engine, received
 from evals.logs.redaction import SecretShape, shapes
 from knowledge_base.documents import documents

@@ -1,5 +1,8 @@
 """One session is ended, found again just before; another one, or what it does by now, never is."""
 
+import getpass
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -8,15 +11,16 @@ from itertools import count
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 
 from copilot.hands.database import (
     DatabaseRunner,
-    DatabaseSession,
     DatabaseTarget,
     FactsWithSessions,
     refusal,
 )
+from copilot.hands.dialects import DatabaseSession
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import UnconfiguredSource
 from tools.playbook_executor.vocabulary import SessionArguments
@@ -221,3 +225,185 @@ def test_a_user_without_the_right_is_known_before_the_night(shop: str) -> None:
         hands = DatabaseRunner({"d": one}, SystemClock())
         assert "grant pg_signal_backend" in hands.rehearse(database_step(session)).refused
         assert "grant pg_signal_backend" in hands.run(database_step(session), "k").error
+
+
+# --- against a real MariaDB ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The socket of a MariaDB of its own, with the users shop, hand and weak."""
+    server, install = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
+    if server is None or install is None:
+        pytest.skip("mariadbd is not installed")
+    folder = tmp_path_factory.mktemp("mariadb")
+    socket, own = folder / "s", [f"--datadir={folder / 'data'}", f"--user={getpass.getuser()}"]
+    made = [install, "--no-defaults", *own, "--auth-root-authentication-method=normal"]
+    subprocess.run([*made, "--skip-test-db"], check=True, capture_output=True)
+    process = subprocess.Popen(
+        [server, "--no-defaults", *own, f"--socket={socket}", "--skip-networking"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 60
+        while not socket.exists():
+            assert time.monotonic() < until, "mariadbd did not start"
+            time.sleep(0.05)
+        with in_mariadb(str(socket), "root") as root, root.cursor() as told:
+            for statement in GRANTED:
+                told.execute(statement)
+        yield str(socket)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+GRANTED = (
+    "CREATE DATABASE shop",
+    "CREATE TABLE shop.stock (id INT PRIMARY KEY, n INT) ENGINE=InnoDB",
+    "INSERT INTO shop.stock VALUES (1, 1)",
+    "CREATE USER shop@localhost, hand@localhost, weak@localhost",
+    "GRANT ALL ON shop.* TO shop@localhost",
+    "GRANT PROCESS, CONNECTION ADMIN, SUPER ON *.* TO hand@localhost",
+    "GRANT PROCESS ON *.* TO weak@localhost",
+)
+
+
+def in_mariadb(socket: str, user: str) -> "pymysql.Connection[Any]":
+    return pymysql.connect(unix_socket=socket, user=user, connect_timeout=5)
+
+
+@contextmanager
+def held_row(socket: str) -> Iterator[tuple[Any, threading.Event]]:
+    """A session of the shop holds a row, another waits; the event is set when it goes on."""
+    went_on = threading.Event()
+    with in_mariadb(socket, "shop") as holder, in_mariadb(socket, "shop") as other:
+        holder.cursor().execute("UPDATE shop.stock SET n = 2 WHERE id = 1")
+
+        def wait() -> None:
+            other.cursor().execute("UPDATE shop.stock SET n = 3 WHERE id = 1")
+            other.rollback()
+            went_on.set()
+
+        waiter = threading.Thread(target=wait, daemon=True)
+        waiter.start()
+        try:
+            yield other, went_on
+        finally:
+            with suppress(pymysql.err.Error):
+                holder.rollback()
+            waiter.join(10)
+
+
+def maria(socket: str, user: str = "hand", **fields: object) -> DatabaseTarget:
+    url = f"mysql+pymysql://{user}@localhost/?unix_socket={socket}"
+    given = {"url": url, "component": "orders-db", "users": ("shop",), **fields}
+    return DatabaseTarget.model_validate(given)
+
+
+def told_of(one: DatabaseTarget, fact: str) -> Any:
+    until = time.monotonic() + 10
+    while True:
+        facts = FactsWithSessions(UnconfiguredSource("facts"), {"d": one}).facts()
+        if f"{fact}:orders-db" in facts or time.monotonic() > until:
+            return facts[f"{fact}:orders-db"]
+        time.sleep(0.1)
+
+
+@pytest.mark.integration
+def test_the_session_that_blocks_in_mariadb_is_a_fact_and_is_ended(mariadb: str) -> None:
+    one = maria(mariadb)
+    runner = DatabaseRunner({"d": one}, SystemClock())
+    with held_row(mariadb) as (_, went_on):
+        step = database_step(told_of(one, "blocking_session"), for_s=1)
+        time.sleep(1.1)
+        assert runner.rehearse(step).refused == ""
+        assert not went_on.is_set()
+        weak = DatabaseRunner({"d": maria(mariadb, "weak")}, SystemClock())
+        assert "grant CONNECTION ADMIN" in weak.run(step, "k").error
+        others = DatabaseRunner({"d": maria(mariadb, users=("billing",))}, SystemClock())
+        assert "sessions of 'shop' are not to be ended here" in others.run(step, "k").error
+        done = runner.run(step, "k")
+        assert done.ok, done.error
+        assert went_on.wait(10)
+        assert "is gone already" in runner.run(step, "k").output
+
+
+@pytest.mark.integration
+def test_a_query_of_mariadb_is_cancelled_and_its_session_goes_on(mariadb: str) -> None:
+    one = maria(mariadb)
+    runner = DatabaseRunner({"d": one}, SystemClock())
+    with in_mariadb(mariadb, "shop") as other:
+        ended = threading.Event()
+
+        def query() -> None:
+            with suppress(pymysql.err.Error):
+                other.cursor().execute("SELECT sleep(30)")
+            ended.set()
+
+        slow = threading.Thread(target=query, daemon=True)
+        slow.start()
+        time.sleep(1.2)
+        with one.connected() as connection:
+            (found,) = [
+                session
+                for number in range(1, 200)
+                if (session := one.dialect.session(connection, f"{number}-0-{'0' * 12}"))
+                and "sleep(30)" in session.query
+            ]
+        step = database_step(found.session, verb="cancel_query", blocks=0, for_s=1)
+        done = runner.run(step, "k")
+        assert done.ok, done.error
+        assert ended.wait(10)
+        slow.join(10)
+        assert other.cursor().execute("SELECT 1") == 1
+        other_query = database_step(found.session[:-12] + "0" * 12, verb="cancel_query", blocks=0)
+        assert "does something else by now" in runner.run(other_query, "k").error
+
+
+def limit_step(before: int, value: int) -> PlanStep:
+    """A step that lets the database `d` take `value` connections instead of `before`."""
+    arguments = {"verb": "set_limit", "database": "d", "limit": "connections"}
+    return PlanStep.model_validate(
+        {
+            "index": 0,
+            "title": "t",
+            "action": "database",
+            "arguments": {**arguments, "before": before, "value": value},
+        }
+    )
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
+def test_a_limit_is_raised_within_its_bounds_and_set_back(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    place = request.getfixturevalue("mariadb" if kind == "mariadb" else "shop")
+    make = maria if kind == "mariadb" else target
+    user = "hand" if kind == "mariadb" else "copilot"
+    bound = {"most_connections": 250}
+    with make(place, user).connected() as connection:
+        most = make(place, user).dialect.limit(connection).most
+    runner = DatabaseRunner({"d": make(place, user, **bound)}, SystemClock())
+    assert (
+        "at most 0 are allowed"
+        in (
+            DatabaseRunner({"d": make(place, user)}, SystemClock()).run(
+                limit_step(most, most + 20), "k"
+            )
+        ).error
+    )
+    assert "at most 250" in runner.rehearse(limit_step(most, 280)).refused
+    raised = runner.run(limit_step(most, most + 20), "k")
+    assert raised.ok, raised.error
+    assert f"connections {most} -> {most + 20}" in raised.output
+    assert "already" in runner.run(limit_step(most, most + 20), "k").output
+    assert "it was planned from" in runner.run(limit_step(most + 5, most + 30), "k").error
+    assert runner.run(limit_step(most + 20, most), "k").ok
+
+
+def test_a_limit_is_not_multiplied() -> None:
+    done = DatabaseRunner({"d": TARGET}, SystemClock()).run(limit_step(100, 400), "k")
+    assert "within a third and three times 100" in done.error

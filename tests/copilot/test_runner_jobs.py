@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,11 @@ WHICH: dict[str, dict[str, str]] = {
     "aws-ssm": {"document": "Restart"},
     "aliyun-oos": {"region": "cn-hangzhou", "template": "Restart"},
 }
+LED: dict[str, dict[str, str]] = {
+    "patroni": {},
+    "orchestrator": {"cluster": "shop", "port": "3306"},
+}
+"""Systems that have another member of a database lead."""
 BY_PARAMETER = [name for name in WHICH if job_system(name).find and name != "stackstorm"]
 """Systems whose jobs are found again by a parameter of their own."""
 
@@ -55,7 +61,7 @@ class Played(NamedTuple):
 
 def job_step(**parameters: object) -> PlanStep:
     """A step that restarts a host by the job `restart-web`, in at most a minute."""
-    given = {"host": "web-1", **parameters}
+    given = {k: v for k, v in {"host": "web-1", **parameters}.items() if v is not None}
     return PlanStep.model_validate(
         {
             "index": 0,
@@ -87,7 +93,7 @@ def playing(system: str, keyed: bool = True, token: str = JOB_TOKEN) -> Iterator
         yield Played(server, JobRunner({"restart-web": target}, caller, clock), clock)
 
 
-@pytest.fixture(params=list(PLAYED))
+@pytest.fixture(params=list(WHICH))
 def played(request: pytest.FixtureRequest) -> Iterator[Played]:
     """Each of the systems."""
     with playing(request.param) as found:
@@ -102,7 +108,9 @@ def begun(played: Played) -> JobHandle:
 
 
 def test_every_shipped_system_is_played() -> None:
-    assert set(PLAYED) == set(WHICH)
+    shipped = {one.name for one in files("knowledge_base").joinpath("jobs").iterdir()}
+    assert {f"{one}.yaml" for one in PLAYED} == shipped
+    assert set(PLAYED) == {*WHICH, *LED}
 
 
 def test_a_job_is_followed_from_the_queue_to_its_end_and_its_log_is_read(played: Played) -> None:
@@ -195,6 +203,32 @@ def test_a_start_that_breaks_off_says_that_it_may_have_started() -> None:
         result = played.runner.run(job_step(), KEY)
         assert "it may have been started: look there" in result.error
         assert not played.runner.again(job_step())
+
+
+@pytest.mark.parametrize("system", LED)
+def test_a_database_is_led_by_another_member_and_seen_to_be(system: str) -> None:
+    with serving(JobServer(system)) as server:
+        base = HttpBase(url=server.url, token_env="T", token_as="basic")
+        reader = SecretReader(Path("runners.toml"), {"T": f"ops:{JOB_TOKEN}"})
+        name = JobParameter(type="name")
+        target = JobTarget(
+            system=system,
+            base="it",
+            of=LED[system],
+            parameters={"leader": name, "candidate": name},
+        )
+        caller = HttpCaller({"it": reader.base("it", base)})
+        runner = JobRunner({"restart-web": target}, caller, MovedClock())
+        step = job_step(host=None, leader="db-1", candidate="db-2")
+        assert runner.rehearse(step).refused == ""
+        assert "412" in runner.run(job_step(host=None, leader="db-1", candidate="db-3"), KEY).error
+        handle = JobHandle.model_validate_json(runner.run(step, KEY).output)
+        assert runner.look(step, KEY, handle, 1000.0).result is None
+        server.advance("succeeded")
+        done = runner.look(step, KEY, handle, 1000.0).result
+        assert done is not None
+        assert done.ok
+        assert "db-2" in done.output
 
 
 REFUSED = {

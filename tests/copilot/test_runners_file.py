@@ -28,9 +28,9 @@ from copilot.hands import (
 from copilot.settings import SettingsError, load
 from copilot.sources.clock import SystemClock
 from copilot.sources.recorded import RecordedBundle
-from copilot.store import home
 from copilot.surfaces.cli import app
 from copilot.testing.runners import EchoServer
+from copilot.types import home
 from evals.localization.cases import RECORDINGS
 from knowledge_base import playbooks
 from tools.playbook_executor import fill

@@ -132,6 +132,19 @@ def test_what_is_on_its_way_is_waited_for(
     assert case.store.outcomes.all() == ()
 
 
+@pytest.mark.parametrize("turns_at", [4.5, 6.0, 9.5])
+def test_what_turns_worse_at_the_very_end_is_rolled_back_and_not_called_unchanged(
+    tmp_path: Path, turns_at: float
+) -> None:
+    def mends_then_breaks(minutes: float) -> float:
+        return 950.0 - 60.0 * minutes if minutes < turns_at else 3000.0
+
+    case = Case(tmp_path, mends_then_breaks)
+    assert case.until_over().outcome == "worse"
+    assert (case.world.now() - ACTED) / 60.0 <= turns_at + 3.1
+    assert after_verify(case.state) == "act"
+
+
 def test_when_it_will_be_done_is_said_when_its_time_is_up(tmp_path: Path) -> None:
     case = Case(tmp_path, drained(100.0))
     case.until_over()

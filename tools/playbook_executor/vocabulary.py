@@ -5,9 +5,9 @@ Names are single tokens, so that no argument can carry a second command, a path 
 
 import json
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from tools.types import FrozenModel, MetricCheck, PlanStep, Scalar, StepAction
 
@@ -179,6 +179,29 @@ class SessionArguments(FrozenModel):
     for_s: float = Field(ge=1, le=86_400)
 
 
+class LimitArguments(FrozenModel):
+    """Let a database take more connections, or as many as before; `before` is what it must be now.
+
+    At most three times as many: more of a database's memory than that is no quick remedy.
+    """
+
+    verb: Literal["set_limit"]
+    database: ResourceName
+    limit: Literal["connections"]
+    before: int = Field(ge=1, le=100_000)
+    value: int = Field(ge=1, le=100_000)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        low, high = sorted((self.before, self.value))
+        if high > 3 * low:
+            raise ValueError(f"{self.value} is not within a third and three times {self.before}")
+        return self
+
+
+DatabaseArguments = Annotated[SessionArguments | LimitArguments, Field(discriminator="verb")]
+
+
 class FlushArguments(FrozenModel):
     """Delete the keys that a name of the runners file stands for, if there are at most so many."""
 
@@ -270,6 +293,7 @@ StepArguments = (
     | ServingArguments
     | PoolCheckArguments
     | SessionArguments
+    | LimitArguments
     | FlushArguments
     | QueueArguments
     | JobArguments
@@ -286,7 +310,7 @@ _SHAPES: dict[StepAction, TypeAdapter[StepArguments]] = {
     "feature_flag": TypeAdapter(FeatureFlagArguments),
     "config": TypeAdapter(ConfigArguments),
     "traffic": TypeAdapter(TrafficArguments),
-    "database": TypeAdapter(SessionArguments),
+    "database": TypeAdapter(DatabaseArguments),
     "cache": TypeAdapter(CacheArguments),
     "job": TypeAdapter(JobArguments),
     "switch": TypeAdapter(SwitchArguments),

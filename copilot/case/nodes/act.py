@@ -167,9 +167,12 @@ def holder_of(state: IncidentState, plan: Plan) -> str:
 
 
 def longest_s(plan: Plan) -> float:
-    """Return the most seconds a plan may hold its target, roll-back and verification included."""
+    """Return the most seconds a plan may hold its target, roll-back and verification included.
+
+    The last two minutes are those in which the end of a recovery may still turn out to be worse.
+    """
     steps = sum(step.timeout_s for step in (*plan.steps, *plan.rollback))
-    return steps + 2 * plan.verification.within_s + 60.0
+    return steps + 2 * plan.verification.within_s + 120.0
 
 
 def _attempt(state: IncidentState, deps: Deps, plan: Plan, due: DueStep) -> StepResult:

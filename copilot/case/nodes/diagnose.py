@@ -10,7 +10,6 @@ from copilot.case.nodes.gather import pending, young
 from copilot.case.reasoning.consult import consult
 from copilot.case.reasoning.opinion import Advice, advise, agreed, recollect, remembered
 from copilot.case.state import Diagnosis, IncidentState
-from copilot.case.waiting import DueLaterError
 from copilot.deps import Deps, Limits
 from copilot.model import all_or_nothing
 from copilot.model.fence import Fence
@@ -34,11 +33,9 @@ class DiagnoseUpdate(TypedDict):
 def diagnose(state: IncidentState, runtime: Runtime[Deps]) -> DiagnoseUpdate:
     """One hypothesis per leading candidate, held against what is remembered and what a model says.
 
-    The brief is out already; it is updated, not repeated. Incidents without one go first.
+    The brief is out already; it is updated, not repeated.
     """
     deps, incident_id, ranking = runtime.context, state["incident_id"], state["ranking"]
-    if "diagnosis" not in state and deps.store.runs.crowded(state["run_id"]):
-        raise DueLaterError(deps.clock.now(), behind=True)
     recalled = recollect(deps, state)
     shown = remembered(recalled)
     # Another look comes first where the rules want one: what it finds may answer the question.

@@ -103,19 +103,23 @@ def _look(
     before = state.get("verified")
     known = before is not None and before.plan_id == plan.id and not before.over
     sound = before.sound if before is not None and known else since
+    mending = before.mending if before is not None and known else 0.0
     judge = RecoveryJudge(deps.sources, state["onset"].at, deps.limits.lookback_s)
     judgement = judge.after(plan, since, now)
     outcome, said = judgement.outcome, judgement.statement
     on_its_way = outcome == "recovering" and now >= until
     if on_its_way:
         until = since + 2 * plan.verification.within_s
+        mending = min(now, until)
     if outcome != "worse":
         sound = now
     if outcome == "recovered" or now - sound >= CONFIRMED_S:
         return PlanVerification(plan_id=plan.id, outcome=outcome, reason=said)
-    # A clock that was set back must not keep it open: then the time for it is over, too. A target
-    # whose clock is a little ahead ended its step in our future; a look later it is past.
-    if now >= until or now < since - deps.limits.verify_every_s:
+    # What turns at the very end is looked at until that is sure. A clock that was set back must
+    # not keep it open: then the time for it is over, too. A target whose clock is a little ahead
+    # ended its step in our future; a look later it is past.
+    timely = now < until or outcome == "worse" or now - mending <= CONFIRMED_S
+    if not timely or now < since - deps.limits.verify_every_s:
         ended: VerificationOutcome = "unchanged" if outcome == "worse" else outcome
         return PlanVerification(plan_id=plan.id, outcome=ended, reason=said)
     return PlanVerification(
@@ -125,4 +129,5 @@ def _look(
         over=False,
         next_at=now + deps.limits.verify_every_s,
         sound=sound,
+        mending=mending,
     )

@@ -88,6 +88,7 @@ class ToolContext:
             found |= dict.fromkeys(self.incident.services)
             found |= dict.fromkeys(_named(item.subject for item in self.incident.evidence))
             found |= dict.fromkeys(one.component for one in self.incident.ranking.candidates)
+        found |= dict.fromkeys(one.service for one in self.sources.owners.owners.values())
         return tuple(name for name in found if name)
 
 

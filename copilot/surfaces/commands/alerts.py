@@ -14,6 +14,7 @@ from copilot.alerts.formats import ALIASES, KINDS, mapped, parse, parse_mapped
 from copilot.alerts.formats.dumps import exported
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
+from copilot.surfaces.cli_options import print_json
 from copilot.types.time_format import date_time
 from prompts import Language
 from tools.types import Alert, Timestamp
@@ -50,8 +51,20 @@ def alerts_explain(settings: Settings, *, file: Path, kind: str, as_json: bool) 
     return 0 if alerts else 2
 
 
-def alerts_severities(settings: Settings) -> int:
+def alerts_severities(settings: Settings, *, as_json: bool) -> int:
     """Print which words mean which severity and which state, and the senders' own scales."""
+    if as_json:
+        print_json(
+            {
+                "severities": {str(k): list(v) for k, v in vocabulary.SEVERITIES.items()},
+                "states": {str(k): list(v) for k, v in vocabulary.STATES.items()},
+                "senders": {
+                    "severities": {k: dict(v) for k, v in vocabulary.SENDER_SEVERITIES.items()},
+                    "states": {k: dict(v) for k, v in vocabulary.SENDER_STATES.items()},
+                },
+            }
+        )
+        return 0
     console = Console()
     severity, state, words = _WORDS[settings.language]
     for title, table in ((severity, vocabulary.SEVERITIES), (state, vocabulary.STATES)):

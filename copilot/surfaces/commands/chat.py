@@ -13,8 +13,7 @@ from rich.markdown import Markdown
 from rich.text import Text
 
 from copilot.settings import Settings
-from copilot.store import StoreError, home
-from copilot.store.home import made
+from copilot.store import StoreError
 from copilot.surfaces.chat import (
     AnswerEvent,
     AnswerTask,
@@ -24,9 +23,12 @@ from copilot.surfaces.chat import (
     Question,
     QuestionError,
 )
+from copilot.surfaces.cli_options import print_json
 from copilot.surfaces.commands.chat_remote import RemoteChat
 from copilot.surfaces.commands.chat_wiring import local_chat_service
+from copilot.types import home
 from copilot.types.conversation import Turn
+from copilot.types.home import made
 from prompts import Language
 
 LEAVE = frozenset({"exit", "quit", "q", "bye", "退出", ":q"})
@@ -71,11 +73,15 @@ class LocalChat:
         return AnswerTask(self._desk, turn, question.language)
 
 
-def chat(settings: Settings, *, incident: str, once: str, conversation: str) -> int:
+def chat(settings: Settings, *, incident: str, once: str, conversation: str, as_json: bool) -> int:
     """Ask once, or until the reader leaves; exit code 1 where one question was not answered."""
-    console = Console()
+    console = Console(stderr=as_json)
     with _line(settings, incident, conversation) as line:
         talk = TerminalChat(console, line, incident, settings.language)
+        if once and as_json:
+            turn = talk.turn(once)
+            print_json(turn.model_dump(mode="json") if turn is not None else None)
+            return 0 if turn is not None and turn.answer and turn.answer.understood else 1
         if once:
             return 0 if talk.answered(once) else 1
         talk.greet()
@@ -114,16 +120,7 @@ class TerminalChat:
     def answered(self, text: str) -> bool:
         """Ask and show; False where nothing was understood or it broke."""
         try:
-            waiting = self._line.asked(
-                Question(
-                    text=text,
-                    conversation_id=self._line.conversation_id,
-                    incident_id=self._incident,
-                    language=self._language,
-                )
-            )
-            with _interrupted(waiting.cancel):
-                turn = self._shown(waiting)
+            turn = self.turn(text)
         except KeyboardInterrupt:
             if not self._going_on:
                 raise
@@ -135,6 +132,19 @@ class TerminalChat:
             self._console.print(Text(f"copilot: {error}"))
             return False
         return turn is not None and turn.status == "answered" and self._told(turn)
+
+    def turn(self, text: str) -> Turn | None:
+        """Ask, show what is done meanwhile, and return the answer; None where none came."""
+        waiting = self._line.asked(
+            Question(
+                text=text,
+                conversation_id=self._line.conversation_id,
+                incident_id=self._incident,
+                language=self._language,
+            )
+        )
+        with _interrupted(waiting.cancel):
+            return self._shown(waiting)
 
     def _shown(self, waiting: PendingAnswer) -> Turn | None:
         with self._console.status(Text("…")) as status:

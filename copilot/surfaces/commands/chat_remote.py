@@ -7,6 +7,7 @@ import httpx
 
 from copilot.settings import Settings
 from copilot.surfaces.chat import AnswerEvent, Heartbeat, Progress, Question, QuestionError
+from copilot.surfaces.remote import credential
 from copilot.types.conversation import Turn
 from copilot.types.errors import OperatorError
 
@@ -20,7 +21,7 @@ class RemoteChat:
 
     def __init__(self, settings: Settings, address: str, conversation_id: str) -> None:
         self._address = address.rstrip("/")
-        key = settings.api_key.get_secret_value() if settings.api_key else ""
+        key = credential(settings, address)
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.conversation_id = conversation_id
 

@@ -21,20 +21,23 @@ from copilot.case import wiring as case_wiring
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.store import SCHEMA_VERSION, Store, StoreError
-from copilot.store.home import made, owned
 from copilot.store.migrations import copied
 from copilot.store.retention import used_bytes
+from copilot.surfaces.cli_options import print_json
+from copilot.types.home import made, owned
 from copilot.types.time_format import iso
 from tools.types import FrozenModel
 
 
-def db_check(settings: Settings) -> int:
+def db_check(settings: Settings, *, as_json: bool) -> int:
     """Say the schema version; 0 where it is this program's, 1 where it is not."""
     console, place = _console(), _place(settings)
     made(settings.home)
     with closing(Store(settings.store_url)) as store:
         written = store.schema_version()
-    if written is None:
+    if as_json:
+        print_json({"place": place, "schema": written, "needed": SCHEMA_VERSION})
+    elif written is None:
         console.print(f"{place}: no store yet; the first start makes it")
     elif written < SCHEMA_VERSION:
         console.print(

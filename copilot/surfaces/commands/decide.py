@@ -10,15 +10,17 @@ from copilot import wiring
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.editing import Edit
 from copilot.case.engine import Engine
+from copilot.case.halting import lift
 from copilot.case.merging import MergeWish, SplitWish
+from copilot.case.terms import outcome_line
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
-from copilot.store import ApprovalRequest, NoRightError, Store, UnknownPlanError
+from copilot.store import ApprovalRequest, Store, UnknownPlanError
 from copilot.surfaces.commands import screen
-from copilot.surfaces.commands.consent import outcome_line, terms_here, terms_told
-from copilot.surfaces.commands.halting import EVERYWHERE, named
+from copilot.surfaces.commands.consent import terms_here
+from copilot.surfaces.commands.halting import named
 from copilot.surfaces.commands.playbook import find, pairs
-from copilot.surfaces.commands.remote import posted, service
+from copilot.surfaces.remote import posted, service
 from copilot.types.incident import Incident
 from tools.playbook_executor.parameters import read_values
 from tools.types import Approval, Plan
@@ -64,9 +66,6 @@ def _waiting(store: Store, incident_id: str) -> ApprovalRequest | None:
 
 
 def _answer(settings: Settings, plan: Plan, decision: str, by: str, reason: str) -> int:
-    address = service(settings)
-    if address:
-        return _remote(settings, address, plan, decision, by, reason)
     return _here(settings, plan, decision, _named_here(settings, by), reason)
 
 
@@ -175,26 +174,6 @@ def _said(
     return 0
 
 
-def _remote(
-    settings: Settings, address: str, plan: Plan, decision: str, by: str, reason: str
-) -> int:
-    answer = {
-        "plan_id": plan.id,
-        "digest": plan.digest,
-        "decision": decision,
-        "approver": by,
-        "reason": reason,
-    }
-    told = posted(settings, address, f"/incidents/{plan.incident_id}/approval", answer)
-    runs = f"the service at {address}"
-    by = str(told.get("by") or by)
-    said = f"rejected by {by}; {runs} goes on without {plan.id}"
-    if decision == "approve":
-        said = outcome_line(by, terms_told(address, told), runs, settings.language)
-    Console(markup=False).print(said, soft_wrap=True)
-    return 0
-
-
 def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason: str) -> int:
     """Change declared values; prints the new plan with its new digest."""
     found, address = waiting_plan(settings, plan), service(settings)
@@ -209,7 +188,7 @@ def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason
         path = f"/incidents/{found.incident_id}/plan"
         content = wanted.model_dump(mode="json") | {"editor": by.strip()}
         told = posted(settings, address, path, content)
-        dry = " (a dry run)" if terms_told(address, told).dry_run else ""
+        dry = " (a dry run)" if told.get("dry_run") else ""
         said = f"edited; to be approved{dry}: copilot approve {found.incident_id}"
         Console(markup=False).print(said, soft_wrap=True)
         return 0
@@ -228,17 +207,8 @@ def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason
 
 def resume(settings: Settings, *, by: str) -> int:
     """Let executions go on; what was refused meanwhile needs a new plan and a new approval."""
-    console, now = Console(markup=False), SystemClock().now()
-    with wiring.store(settings) as store, store.transaction():
+    with wiring.store(settings) as store:
         name = named(store, settings, by)
-        if not wiring.policy(settings, store).may_approve(name):
-            raise NoRightError(f"{name!r} may not resume executions; see COPILOT_APPROVERS")
-        lifted = store.halt.lift()
-        if lifted is not None:
-            detail = {"reason": f"lifts the stop by {lifted.by}: {lifted.reason}"}
-            store.journal.append(EVERYWHERE, "resumed", name, detail, now)
-    if lifted is None:
-        console.print("Nothing was stopped.")
-        return 1
-    console.print(f"Resumed: steps that are approved are run again (stopped by {lifted.by}).")
-    return 0
+        said = lift(store, wiring.policy(settings, store), name, SystemClock().now())
+    Console(markup=False).print(said or "Nothing was stopped.")
+    return 0 if said else 1

@@ -22,9 +22,9 @@ from copilot.settings import Settings, SettingsError
 from copilot.sources.deployment import Sources
 from copilot.sources.recorded import IncidentReplay, ReplayPosition
 from copilot.sources.recordings import recordings
-from copilot.store import home
-from copilot.store.home import HomeError, made
 from copilot.surfaces.commands import screen
+from copilot.types import home
+from copilot.types.home import HomeError, made
 from copilot.types.incident import Incident
 from copilot.types.time_format import clock_time, duration
 from prompts import Language, translation, word

@@ -6,6 +6,7 @@ counts, and not those of the shell in which somebody asks.
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 
 from pydantic import ValidationError
@@ -24,12 +25,14 @@ from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import Sources, UnconfiguredSource
 from copilot.sources.received import ReceivedTelemetry
 from copilot.sources.resources import table
-from copilot.store import StoreError, home
-from copilot.store.home import HomeError
+from copilot.store import StoreError
+from copilot.surfaces.cli_options import print_json
 from copilot.surfaces.commands import notify
-from copilot.surfaces.commands.remote import RemoteError, fetched, service
+from copilot.surfaces.remote import RemoteError, fetched, service
+from copilot.types import home
 from copilot.types.checks import Check, CheckReport
 from copilot.types.errors import OperatorError, install
+from copilot.types.home import HomeError
 from copilot.types.time_format import date_time, duration
 from prompts import translation, word
 from tools.log_retriever import redact
@@ -64,10 +67,13 @@ _FIXES = {"cluster": "namespaces, contexts and roles: docs/decisions/kubernetes-
 STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
-def doctor(settings: Settings) -> int:
+def doctor(settings: Settings, *, as_json: bool) -> int:
     """Print every check; exit code 1 if something is broken (missing is a choice)."""
     console = Console()
     speaks_for, checks = _asked(settings)
+    if as_json:
+        print_json({"of": speaks_for, "checks": [asdict(one) for one in checks]})
+        return 1 if any(one.state == "broken" for one in checks) else 0
     spoken = partial(translation, language=settings.language)
     console.print(Text(spoken(f"of {speaks_for}"), style="bold"))
     for check in checks:
@@ -248,6 +254,10 @@ def _sources(sources: Sources, received: ReceivedTelemetry | None) -> Iterator[C
             parts = sources.cluster.remotes() if name == "cluster" else [source]
             for one in parts:
                 yield from _source(name, one)
+    if sources.owners:
+        yield Check("owners", "ok", f"the catalogue names {len(sources.owners.owners)} services")
+    for look in sources.looks:
+        yield from _source(f"look {look.name}", look)
     topology = sources.topology()
     if topology.edges:
         found = f"{len(topology.nodes)} services, {len(topology.edges)} edges"

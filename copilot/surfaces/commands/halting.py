@@ -4,26 +4,18 @@ import time
 
 from rich.console import Console
 
+from copilot.case.halting import halt
 from copilot.settings import Settings, SettingsError
-from copilot.store import HaltRecord, Store, home
-from copilot.store.home import opened
+from copilot.store import Store, opened
+from copilot.types import home
 from tools.playbook_executor import one_person
-
-EVERYWHERE = ""
-"""The journal's incident for what concerns all of them."""
 
 
 def stop(settings: Settings, *, by: str, reason: str) -> int:
     """Stop every execution before its next step; what is running now ends first."""
-    now = time.time()
     with opened(settings.home, settings.store_url, settings.redaction_key) as store:
-        name = named(store, settings, by)
-        with store.transaction():
-            halted = store.halt.set(HaltRecord(by=name, reason=reason, at=now))
-            store.journal.append(EVERYWHERE, "stopped", name, {"reason": reason}, now)
-    Console(markup=False).print(
-        f"Stopped by {halted.by}: {halted.reason}. No step is run until: copilot resume"
-    )
+        said = halt(store, named(store, settings, by), reason, time.time())
+    Console(markup=False).print(said)
     return 0
 
 

@@ -16,7 +16,8 @@ from copilot import wiring
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
 from copilot.store import SignedHead, Store, StoreError
-from copilot.store.home import key
+from copilot.surfaces.cli_options import print_json
+from copilot.types.home import key
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,15 @@ def journal_head(settings: Settings) -> int:
     return 0
 
 
-def journal_verify(settings: Settings, *, head: Path | None) -> int:
+def journal_verify(settings: Settings, *, head: Path | None, as_json: bool = False) -> int:
     """Recompute the chain and hold it against noted heads; exit code 1 where it does not hold."""
     console = Console(markup=False, highlight=False)
     noted = _noted(settings, head)
     with wiring.store(settings) as store:
         check = store.journal.verify(noted)
+    if as_json:
+        print_json({**check.model_dump(mode="json"), "noted": len(noted)})
+        return 0 if check.ok else 1
     if check.ok:
         against = f", {len(noted)} noted heads hold" if noted else ", no head was noted"
         console.print(f"ok: {check.rows} rows, head {check.head}{against}", soft_wrap=True)

@@ -8,8 +8,8 @@ import httpx
 from rich.console import Console
 
 from copilot.settings import Settings
-from copilot.store import home
-from copilot.surfaces.commands.remote import RemoteError, service
+from copilot.surfaces.remote import RemoteError, service
+from copilot.types import home
 
 
 def login(settings: Settings) -> int:

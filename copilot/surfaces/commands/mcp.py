@@ -17,9 +17,9 @@ from copilot.surfaces.chat import Question
 from copilot.surfaces.commands.chat_remote import RemoteChat
 from copilot.surfaces.commands.chat_wiring import local_chat_service
 from copilot.surfaces.commands.playbook import proposal
-from copilot.surfaces.commands.remote import posted, service, text
 from copilot.surfaces.mcp.desk import TICK_S, McpDesk, StoreDesk, UnansweredError
 from copilot.surfaces.mcp.server import McpTools, server
+from copilot.surfaces.remote import posted, service, text
 from copilot.surfaces.service.incidents import IncidentLine, IncidentView
 from copilot.types.conversation import Turn
 from copilot.types.incident import IncidentStatus

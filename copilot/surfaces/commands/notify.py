@@ -12,11 +12,12 @@ from copilot.ports import NoticeError
 from copilot.settings import Settings, SettingsError
 from copilot.store import StoredNotice, StoreError, TargetFigures
 from copilot.store.notices import DIGEST
+from copilot.surfaces.console.picture import drawable
 from copilot.surfaces.notify.routing import NotifyFile, facets
 from copilot.surfaces.notify.wiring import routing, sender
 from copilot.surfaces.notify.wording import probe
 from copilot.types.checks import Check
-from copilot.types.errors import OperatorError
+from copilot.types.errors import OperatorError, install
 from copilot.types.incident import CLOSED, Incident
 from copilot.types.notice import Moment
 from copilot.types.time_format import date_time, duration
@@ -117,6 +118,9 @@ def checks(settings: Settings) -> Iterator[Check]:
             figures = {one.target: one for one in store.notices.figures()}
     except StoreError:
         figures = {}  # the check of the store says so
+    if not drawable():
+        found = f"no pictures are drawn: {install('plots')}"
+        yield Check("notify", "missing", found, "messages go out without the deciding series")
     for channel in file.targets:
         name = f"{channel.name} ({channel.kind})"
         try:

@@ -15,8 +15,9 @@ from copilot.case.on_call import (
 from copilot.ports import OnCallRota
 from copilot.settings import Settings
 from copilot.sources.clock import SystemClock
+from copilot.surfaces.cli_options import print_json
 from copilot.surfaces.commands.halting import named
-from copilot.surfaces.commands.remote import fetched, posted, service
+from copilot.surfaces.remote import fetched, posted, service
 from copilot.surfaces.service.plans import OnCallListing
 
 _DONE: dict[OnCallAction, str] = {
@@ -49,13 +50,16 @@ def on_call(
     return 0
 
 
-def who_is_on_call(settings: Settings) -> int:
+def who_is_on_call(settings: Settings, *, as_json: bool = False) -> int:
     """Ask the running service, or read the schedules here; 1 where there are none."""
     console, address = Console(markup=False, highlight=False), service(settings)
     if address:
         told = OnCallListing.model_validate(fetched(settings, address, "/on-call")).schedules
     else:
         told = schedules_now(_read(settings), SystemClock().now())
+    if as_json:
+        print_json([one.model_dump(mode="json") for one in told])
+        return 0 if told else 1
     for one in told:
         said = in_language(on_call_text(one), settings.language)
         console.print(f"{one.schedule}: {said}", soft_wrap=True)

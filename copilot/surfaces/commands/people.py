@@ -12,12 +12,14 @@ from rich.table import Table
 
 from copilot import wiring
 from copilot.case.answers import RESERVED
+from copilot.case.halting import EVERYWHERE
 from copilot.case.rights import API_KEY
 from copilot.settings import Settings, SettingsError
-from copilot.store import Store, home
-from copilot.surfaces.commands.halting import EVERYWHERE
+from copilot.store import Store
+from copilot.surfaces.cli_options import print_json
 from copilot.surfaces.service.access import new_token
 from copilot.surfaces.service.passwords import Passwords
+from copilot.types import home
 from copilot.types.people import SCOPES, AccessToken, Account, Role
 from copilot.types.time_format import date_time
 from tools.log_retriever import sanitize
@@ -81,11 +83,15 @@ def users_set(
     return _changed(settings, name, "account_changed", changed)
 
 
-def users_list(settings: Settings) -> int:
+def users_list(settings: Settings, *, as_json: bool) -> int:
     """Print everybody who has an account."""
     table = Table("name", "may", "signs in by", "since", box=None)
     with wiring.store(settings) as store:
         known = store.people.all()
+    if as_json:
+        hidden = {"password", "generation"}
+        print_json([one.model_dump(mode="json", exclude=hidden) for one in known])
+        return 0
     for one in known:
         way = "password" if one.password else one.identity or "nothing"
         table.add_row(one.name, _described(one), way, date_time(one.created_at))
@@ -149,12 +155,15 @@ def tokens_add(settings: Settings, *, name: str, scopes: Sequence[str], days: fl
     return 0
 
 
-def tokens_list(settings: Settings) -> int:
+def tokens_list(settings: Settings, *, as_json: bool) -> int:
     """Print every token: for whom, what it may, when it was last used."""
     table = Table("id", "for", "may", "made", "last used", "ends", box=None)
     now = time.time()
     with wiring.store(settings) as store:
         known, names = store.access_tokens.all(), {one.id: one.name for one in store.people.all()}
+    if as_json:
+        print_json([one.model_dump(mode="json", exclude={"digest"}) for one in known])
+        return 0
     for one in known:
         over = one.revoked_at or (one.ends_at if one.ends_at and one.ends_at < now else None)
         ends = f"over {date_time(over)}" if over else date_time(one.ends_at) if one.ends_at else "–"

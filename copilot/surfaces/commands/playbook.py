@@ -14,6 +14,7 @@ from copilot import wiring
 from copilot.hands import meaning
 from copilot.settings import Settings, SettingsError
 from copilot.sources.clock import SystemClock
+from copilot.surfaces.cli_options import print_json
 from copilot.surfaces.commands import screen
 from copilot.surfaces.console.card import PlaybookCard
 from prompts import word
@@ -26,10 +27,16 @@ BY_HAND = "by-hand"
 """Stands where a plan names its incident: a person filled it in, for none."""
 
 
-def playbook_list(settings: Settings) -> int:
+def playbook_list(settings: Settings, *, as_json: bool) -> int:
     """Every playbook there is: risk, whether it runs for real, the faults it is for, its title."""
     known, real = wiring.catalogue(settings), settings.runners_file is not None
     cannot = wiring.unrunnable(settings, known)
+    if as_json:
+        shown = (
+            {**one.model_dump(mode="json"), "not_run": cannot.get(one.id, "")} for one in known
+        )
+        print_json({"dry_run": not real, "playbooks": list(shown)})
+        return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("ID", "RISK", "RUNS", "FOR", "TITLE"):
         table.add_column(column, no_wrap=column in ("ID", "RISK", "RUNS"))
@@ -95,33 +102,44 @@ def on_a_yes(settings: Settings, problem: str) -> Message:
     return Message(en="runs for real", zh="真实执行")
 
 
-def playbook_validate(settings: Settings, *, paths: Sequence[Path]) -> int:
+def playbook_validate(settings: Settings, *, paths: Sequence[Path], as_json: bool) -> int:
     """Parse files as strictly as the catalogue is; exit code 1 if one is wrong."""
-    console = Console(markup=False, highlight=False)
-    wrong = 0
+    problems: dict[str, str] = {}
+    told = []
     for path in paths:
         try:
             found = parse(path.read_text(encoding="utf-8"), str(path))
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"playbook {str(path)!r} cannot be read: {error}") from error
         except PlaybookError as error:
-            console.print(str(error), soft_wrap=True)
-            wrong += 1
+            problems[str(path)] = str(error)
+            told.append(str(error))
         else:
-            console.print(f"{path}: ok, {found.id}, class {found.risk}", soft_wrap=True)
+            told.append(f"{path}: ok, {found.id}, class {found.risk}")
+    unrun: Mapping[str, str] = {}
     if not paths:
         known = wiring.catalogue(settings)
-        console.print(f"{len(known)} playbooks of the catalogue: ok", soft_wrap=True)
-        for name, problem in wiring.unrunnable(settings, known).items():
-            console.print(f"{name}: would not be proposed: {problem}", soft_wrap=True)
-    return 1 if wrong else 0
+        unrun = wiring.unrunnable(settings, known)
+        told.append(f"{len(known)} playbooks of the catalogue: ok")
+        told += [f"{name}: would not be proposed: {why}" for name, why in unrun.items()]
+    if as_json:
+        print_json({"problems": problems, "not_proposed": dict(unrun)})
+    else:
+        console = Console(markup=False, highlight=False)
+        for line in told:
+            console.print(line, soft_wrap=True)
+    return 1 if problems else 0
 
 
 def playbook_render(
-    settings: Settings, *, playbook: str, component: str, given: Sequence[str]
+    settings: Settings, *, playbook: str, component: str, given: Sequence[str], as_json: bool
 ) -> int:
     """The plan these values make, as an approver would see it."""
-    screen.plan(Console(), filled(settings, playbook, component, given), settings.language)
+    plan = filled(settings, playbook, component, given)
+    if as_json:
+        print_json(plan.model_dump(mode="json"))
+    else:
+        screen.plan(Console(), plan, settings.language)
     return 0
 
 

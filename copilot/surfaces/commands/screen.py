@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from copilot.case.reporting import reason_of
+from copilot.surfaces.listing import ListedIncident
 from copilot.types.incident import (
     Event,
     Incident,
@@ -20,7 +20,7 @@ from copilot.types.incident import (
     percent,
 )
 from copilot.types.time_format import clock_time, date_time
-from prompts import Language, translation, word
+from prompts import Language, word
 from tools.log_retriever import sanitize
 from tools.topology_walker import WalkNode
 from tools.types import Plan, PlanStep
@@ -169,22 +169,19 @@ def event(console: Console, one: Event, language: Language = "en") -> None:
     console.print(line)
 
 
-def table(console: Console, listed: tuple[Incident, ...], language: Language) -> None:
-    """Incidents, newest first."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "status", "opened", "severity", "cause", "title"):
-        shown.add_column(word("column", column, language), no_wrap=column != "title")
-    for one in listed:
-        located = one.ranking.located
-        shown.add_row(
-            Text(one.id),
-            word("status", one.status, language),
-            date_time(one.opened_at),
-            word("severity", one.severity, language),
-            Text("?" if located is None else located.component),
-            Text(translation(one.title, language)),
+def rows(listed: Sequence[Incident]) -> tuple[ListedIncident, ...]:
+    """What a list shows of incidents."""
+    return tuple(
+        ListedIncident(
+            one.id,
+            one.status,
+            one.opened_at,
+            one.severity,
+            one.ranking.located.component if one.ranking.located else "",
+            one.title,
         )
-    console.print(shown)
+        for one in listed
+    )
 
 
 def clocks(console: Console, incident: Incident, language: Language = "en") -> None:

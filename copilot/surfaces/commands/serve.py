@@ -36,7 +36,7 @@ from copilot.sources.alertmanager import SUPPRESSED_BY, AlertmanagerSource
 from copilot.sources.deployment import MetricSnapshot
 from copilot.sources.on_call import EVERY_S as ON_CALL_EVERY_S
 from copilot.sources.received import ReceivedTelemetry
-from copilot.store import Store, home
+from copilot.store import Store
 from copilot.store.retention import Retention, RetentionLimits
 from copilot.surfaces.commands import journal_head, journal_log
 from copilot.surfaces.commands.chat_wiring import build_chat_service
@@ -44,15 +44,18 @@ from copilot.surfaces.commands.doctor import report_of
 from copilot.surfaces.commands.playbook import on_a_yes, proposal
 from copilot.surfaces.commands.rehearse import on_schedule
 from copilot.surfaces.console.card import Bookshelf
+from copilot.surfaces.console.picture import drawable, png
 from copilot.surfaces.mcp.wiring import served_at_mcp
 from copilot.surfaces.notify.wiring import doors, hold, routing, tell
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
 from copilot.surfaces.service.connection import BoundedConnection
+from copilot.surfaces.service.console import ChartDesk
 from copilot.surfaces.service.hooks import desks_of
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.wiring import outside_word
+from copilot.types import home
 from copilot.types.incident import Incident
 from tools.types import Timestamp, Window
 
@@ -124,7 +127,11 @@ def serve(settings: Settings, *, apart: bool = False) -> int:
             _refuse_an_open_door(settings, access)
             _greet(address, access, shared=settings.api_key is not None)
             try:
-                tell(engine, settings)
+                tell(
+                    engine,
+                    settings,
+                    partial(_picture, engine, ChartDesk(partial(measured, engine))),
+                )
                 app = _app(engine, settings, received, mappings, access)
                 answered(app, engine, listener, behind=bool(settings.proxy_addresses))
             finally:
@@ -176,11 +183,18 @@ def _app(
         measure=partial(measured, engine),
         desks=desks,
         shelf=shelf_of(settings, engine.deps),
+        report=settings.evals_report,
     )
     declares = settings.api_key is not None and not access.shut
     library, proposing = wiring.library(settings), partial(proposal, settings)
     served_at_mcp(app, chat, engine.heed, library, proposing, declares=declares)
     return app
+
+
+def _picture(engine: Engine, charts: ChartDesk, incident_id: str) -> bytes:
+    """The picture of an incident, in the words of programs; empty where there is none."""
+    chart = charts.of(engine, incident_id, "en") if drawable() else None
+    return png(chart) if chart else b""
 
 
 def answered(

@@ -17,8 +17,8 @@ from tools.impact import impact_of
 from tools.log_retriever.sanitize import plain
 
 ANSWERS = (
-    "what", "who", "since", "cause", "before", "commit", "model", "seen", "elsewhere", "next",
-    "oncall", "unknown", "clocks",
+    "what", "who", "since", "cause", "owner", "before", "commit", "model", "seen", "elsewhere",
+    "next", "oncall", "unknown", "clocks",
 )  # fmt: skip
 """Rows of a brief, in its order; `words.yaml` has the label of each under `answer`."""
 

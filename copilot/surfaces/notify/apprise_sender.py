@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import apprise
+from apprise.attachment.memory import AttachMemory
 from pydantic import SecretStr
 
 from copilot.ports import NoticeError
@@ -65,11 +66,17 @@ class AppriseSender:
         if notice.moment in _OVER:
             kind = apprise.NotifyType.SUCCESS
         with _captured() as log, _only(self._hosts) as outside:
+            shown = notice.picture and not notice.pictured and self._plugin.attachment_support
+            name = "series.png"
+            more = {}
+            if shown:
+                more["attach"] = AttachMemory(notice.picture, name=name)  # type: ignore[no-untyped-call]
             sent = self._plugin.notify(
                 title=readable(notice.heads[self._language]),
                 body="\n".join(lines),
                 notify_type=kind,
                 body_format=apprise.NotifyFormat.TEXT,
+                **more,
             )
             told = log.getvalue()
         if outside:

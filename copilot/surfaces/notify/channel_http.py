@@ -1,6 +1,7 @@
 """One POST of JSON to a declared host: bounded, without redirects, its refusals told apart."""
 
 import json
+import secrets
 import ssl
 import threading
 import time
@@ -28,6 +29,9 @@ _TARGET = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405, 410})
 """Statuses that say: nothing will get through here."""
 
 _AGAIN = frozenset({408, 425, 429})
+
+
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class ChannelHttp:
@@ -78,6 +82,24 @@ class ChannelHttp:
                 retry_after(answer.headers.get("retry-after", "")),
             )
         return found
+
+    def upload(
+        self, url: str, fields: Mapping[str, str], name: str, picture: bytes,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> JsonValue:  # fmt: skip
+        """Post a PNG as a file of a form; the JSON of the answer."""
+        mark = secrets.token_hex(16)
+        lines = [
+            f'--{mark}\r\ncontent-disposition: form-data; name="{one}"\r\n\r\n{value}\r\n'
+            for one, value in fields.items()
+        ]
+        lines.append(
+            f'--{mark}\r\ncontent-disposition: form-data; name="{name}"; filename="series.png"'
+            "\r\ncontent-type: image/png\r\n\r\n"
+        )
+        body = "".join(lines).encode() + picture + f"\r\n--{mark}--\r\n".encode()
+        form = {"content-type": f"multipart/form-data; boundary={mark}"}
+        return self.post(url, body, {**form, **headers}, coded=True)
 
     def declared(self, url: str) -> str:
         """The address of a line, where its host is a declared one; raises `NoticeError`."""

@@ -185,6 +185,7 @@ class DingTalkAppChannel(AnsweredChannel):
     template: str = Field(min_length=2)
     by_email: Literal[False] = False
     api: str = "https://api.dingtalk.com"
+    files: str = "https://oapi.dingtalk.com"
 
 
 class WeComAppChannel(AnsweredChannel):

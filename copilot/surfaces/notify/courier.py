@@ -14,7 +14,8 @@ from copilot.ports import NoticeError, NoticeSender
 from copilot.store import NoticeState, Store, StoredNotice
 from copilot.store.notices import REFUSED
 from copilot.surfaces.notify.channels import AnyChannel
-from copilot.types.notice import LAST_MOMENTS
+from copilot.surfaces.notify.pictures import DrawnOf, no_picture
+from copilot.types.notice import LAST_MOMENTS, PICTURED, Notice
 from tools.types import Timestamp
 
 log = logging.getLogger(__name__)
@@ -41,13 +42,14 @@ class NoticeCourier:
         give_up_s: float,
         wall: Callable[[], Timestamp],
         chance: Callable[[], float] = _JITTER.random,
+        pictures: DrawnOf = no_picture,
     ) -> None:
         self._notices, self._transaction = store.notices, store.transaction
         self._redacted = store.redactor.text
         self._channel = channel
         self._sender = sender
         self._give_up_s = give_up_s
-        self._wall, self._chance = wall, chance
+        self._wall, self._chance, self._pictures = wall, chance, pictures
         self._rests_until = 0.0
         self._complaint = ""
 
@@ -87,19 +89,35 @@ class NoticeCourier:
 
     def _send(self, row: StoredNotice) -> None:
         attempt = self._notices.begin(row.key, self._wall())
-        before = self._notices.card(row.target, row.notice.incident_id)
+        # What another kind of target called a message means nothing to this one.
+        kind = f"{self._channel.kind}:"
+        known = self._notices.card(row.target, row.notice.incident_id)
+        before = known.removeprefix(kind) if known.startswith(kind) else ""
         try:
-            reference = self._sender.send(row.notice, row.key, before)
+            reference = self._sender.send(self._pictured(row), row.key, before)
         except NoticeError as error:
             self._refused(row, attempt, error)
             return
         with self._transaction():
             self._mark([row], "sent", row.reason)
-            if reference != before:
-                self._notices.keep_card(row.target, row.notice.incident_id, reference)
+            called = f"{kind}{reference}" if reference else ""
+            if called != known:
+                self._notices.keep_card(row.target, row.notice.incident_id, called)
         if self._complaint:
             log.warning("target %r is reached again", row.target)
             self._complaint = ""
+
+    def _pictured(self, row: StoredNotice) -> Notice:
+        """The notice with its picture, from the first moment on at which that tells something."""
+        notice = row.notice
+        if self._channel.each_change or notice.moment in ("storm", "digest"):
+            return notice
+        told = self._notices.of(notice.incident_id, row.target)
+        before = any(one.status == "sent" and one.notice.moment in PICTURED for one in told)
+        if not before and notice.moment not in PICTURED:
+            return notice
+        picture = self._pictures(notice.incident_id)
+        return notice.model_copy(update={"picture": picture, "pictured": before})
 
     def _refused(self, row: StoredNotice, attempt: int, error: NoticeError) -> None:
         now = self._wall()

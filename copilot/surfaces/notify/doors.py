@@ -112,6 +112,7 @@ class ChannelDoor(Protocol):
     Without a `line` it posts to us.
     """
 
+    kind: str
     language: Language
     people: Mapping[str, str]
     empty: JsonValue

@@ -12,6 +12,7 @@ from copilot.ports import NoticeError, NoticeFault
 from copilot.store.canonical import canonical
 from copilot.surfaces.notify.channel_http import ChannelHttp, Method, RenewedToken
 from copilot.surfaces.notify.doors import choices, keyed
+from copilot.surfaces.notify.pictures import unshown
 from copilot.surfaces.notify.robots import CHOICES, READ_ON, Card
 from copilot.surfaces.notify.slack import LostMessageError
 from copilot.types.notice import Notice
@@ -59,6 +60,16 @@ class FeishuApi:
             told = self._once(method, path, message, self._known())
         return _taken(told)
 
+    def show(self, shown: Card, picture: bytes) -> None:
+        """Put a picture into a card, under its text."""
+        form = {"image_type": "message"}
+        told = self._http.upload(f"{self._api}/im/v1/images", form, "image", picture, self._known())
+        data = _taken(told if isinstance(told, dict) else {}).get("data")
+        elements = shown["elements"]
+        if isinstance(data, dict) and isinstance(elements, list):
+            alt: Card = {"tag": "plain_text", "content": "the series that decides"}
+            elements.insert(1, {"tag": "img", "img_key": str(data.get("image_key")), "alt": alt})
+
     def _once(
         self, method: Method, path: str, message: Card, headers: Mapping[str, str]
     ) -> Mapping[str, JsonValue]:
@@ -92,12 +103,17 @@ class FeishuSender:
 
     def send(self, notice: Notice, key: str, before: str) -> str:
         """Send the card, or bring the one that is there up to date."""
-        content = canonical(card(notice, self._language, buttons=self._buttons))
+        shown = card(notice, self._language, buttons=self._buttons)
+        if notice.picture:
+            with unshown("feishu"):
+                self._api.show(shown, notice.picture)
+        content = canonical(shown)
         if before:
             try:
                 self._api.call("PATCH", f"/im/v1/messages/{before}", {"content": content})
-            except LostMessageError:
-                before = ""
+            except NoticeError as error:
+                if error.fault != "target" and not isinstance(error, LostMessageError):
+                    raise
             else:
                 return before
         message: Card = {

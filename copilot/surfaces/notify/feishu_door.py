@@ -97,6 +97,7 @@ class _Told(Payload):
 class FeishuDoor:
     """Requests to one app, signed and encrypted with its key; the app answers them."""
 
+    kind = "feishu"
     empty: JsonValue = {}
     line: ChannelLine | None = None
 

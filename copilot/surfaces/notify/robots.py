@@ -16,6 +16,7 @@ from pydantic import JsonValue, SecretStr
 from copilot.ports import NoticeError, NoticeFault
 from copilot.store.canonical import canonical
 from copilot.surfaces.notify.channel_http import ChannelHttp
+from copilot.surfaces.notify.pictures import unshown
 from copilot.types.notice import Notice
 from prompts import Language
 from tools.types import Severity, Timestamp
@@ -52,7 +53,7 @@ class Robot:
 
     card: Callable[[Notice, Language], Card]
     faults: Mapping[int, NoticeFault]
-    signed: bool = False
+    picture: Callable[[bytes], Card] | None = None
 
 
 class RobotSender:
@@ -75,13 +76,19 @@ class RobotSender:
 
     def send(self, notice: Notice, key: str, before: str) -> str:
         """Post it; raises `NoticeError` also where a refusal came with status 200."""
-        body = canonical(self._robot.card(notice, self._language)).encode()
-        told = self._http.post(self._address(), body, {})
+        self._posted(self._robot.card(notice, self._language))
+        if self._robot.picture is not None and notice.picture and not notice.pictured:
+            with unshown("a robot"):
+                self._posted(self._robot.picture(notice.picture))
+        return ""
+
+    def _posted(self, card: Card) -> None:
+        told = self._http.post(self._address(), canonical(card).encode(), {})
         if not isinstance(told, dict):
-            return ""
+            return
         code = told.get("errcode", 0)
         if not isinstance(code, int) or code == 0:
-            return ""
+            return
         fault = self._robot.faults.get(code, "again")
         wait_s = LIMIT_S if fault == "again" else 0.0
         raise NoticeError(fault, f"it answered {code}: {told.get('errmsg', '')}", wait_s)
@@ -120,6 +127,12 @@ def _markdown(notice: Notice, language: Language) -> Card:
         del lines[-2]
         text = "\n".join(lines)
     return {"msgtype": "markdown", "markdown": {"content": text}}
+
+
+def _image(picture: bytes) -> Card:
+    seal = hashlib.md5(picture, usedforsecurity=False).hexdigest()
+    image: Card = {"base64": base64.b64encode(picture).decode(), "md5": seal}
+    return {"msgtype": "image", "image": image}
 
 
 def _adaptive_card(notice: Notice, language: Language) -> Card:
@@ -163,6 +176,7 @@ address that its security settings refuse."""
 WECOM = Robot(
     _markdown,
     {**dict.fromkeys((93000, 93004, 93008), "target"), 40058: "message", 45009: "again"},
+    _image,
 )
 """Codes: developer.work.weixin.qq.com/document/path/90313."""
 

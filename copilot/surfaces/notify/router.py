@@ -135,10 +135,11 @@ class NoticeRouter:
         """Write down who is told next, once for each time that an incident begins."""
         rows = self._store.notices.of(notice.incident_id) if after else ()
         before = [one for one in rows if one.notice.moment == "escalated"]
-        if any(one.status == "waiting" for one in before):
-            return
         if before and notice.moment != "reopened":
             return
+        # What waits since it began before would come too early now.
+        waits_still = tuple(one.key for one in before if one.status == "waiting")
+        self._store.notices.mark(waits_still, "dropped", self._wall(), "it began again")
         waits = notice.model_copy(update={"moment": "escalated"})
         for one in after:
             channel = self._file.target(one.target)

@@ -13,6 +13,7 @@ from copilot.ports import NoticeError, NoticeFault
 from copilot.store.canonical import canonical
 from copilot.surfaces.notify.channel_http import ChannelHttp
 from copilot.surfaces.notify.doors import choices, written
+from copilot.surfaces.notify.pictures import unshown
 from copilot.surfaces.notify.robots import CHOICES, READ_ON, Card
 from copilot.types.notice import Notice
 from prompts import Language
@@ -59,6 +60,10 @@ class SlackApi:
             raise LostMessageError("message", f"{method}: {error}")
         raise NoticeError(_FAULTS.get(error, "again"), f"{method}: {error}")
 
+    def upload(self, url: str, picture: bytes) -> None:
+        """Send a file to the address that Slack gave for it."""
+        self._http.post(url, picture, {"content-type": "application/octet-stream"})
+
 
 class SlackSender:
     """Posts into one channel; with `buttons` its messages can be answered."""
@@ -75,20 +80,44 @@ class SlackSender:
         """Post it, or edit the message and say the change in its thread."""
         card = blocks(notice, self._language, buttons=self._buttons)
         if not before:
-            return self._posted({"channel": self._channel, **card})
+            return self._posted(notice, card)
         place = json.loads(before)
         try:
             self._api.call("chat.update", {**place, **card})
-        except LostMessageError:
-            return self._posted({"channel": self._channel, **card})
+        except NoticeError as error:
+            # Deleted, too old, or of a workspace or channel that the target had before.
+            if error.fault != "target" and not isinstance(error, LostMessageError):
+                raise
+            return self._posted(notice, card)
+        self._show(notice, place)
         said = escaped(notice.heads[self._language])
         thread = {"channel": place["channel"], "thread_ts": place["ts"]}
         self._api.call("chat.postMessage", {**thread, "text": said, "unfurl_links": False})
         return before
 
-    def _posted(self, message: Card) -> str:
-        told = self._api.call("chat.postMessage", {**message, "unfurl_links": False})
-        return place_of(told.get("channel"), told.get("ts"))
+    def _posted(self, notice: Notice, card: Card) -> str:
+        message = {"channel": self._channel, **card, "unfurl_links": False}
+        told = self._api.call("chat.postMessage", message)
+        channel, stamp = told.get("channel"), told.get("ts")
+        self._show(notice, {"channel": channel, "ts": stamp})
+        return place_of(channel, stamp)
+
+    def _show(self, notice: Notice, place: Card) -> None:
+        """Share the picture in the message's thread, once; needs `files:write`."""
+        if not notice.picture or notice.pictured:
+            return
+        with unshown("slack"):
+            size = str(len(notice.picture))
+            asked: Card = {"filename": "series.png", "length": size}
+            told = self._api.call("files.getUploadURLExternal", asked, form=True)
+            self._api.upload(str(told.get("upload_url", "")), notice.picture)
+            shared = [{"id": told.get("file_id"), "title": notice.heads[self._language][:100]}]
+            self._api.call(
+                "files.completeUploadExternal",
+                {"files": json.dumps(shared), "channel_id": place["channel"],
+                 "thread_ts": place["ts"]},
+                form=True,
+            )  # fmt: skip
 
 
 def place_of(channel: JsonValue, stamp: JsonValue) -> str:

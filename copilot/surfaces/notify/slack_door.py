@@ -97,6 +97,7 @@ class SlackDoor:
     token answers them.
     """
 
+    kind = "slack"
     empty: JsonValue = {}
 
     def __init__(

@@ -15,6 +15,7 @@ from copilot.store.canonical import canonical
 from copilot.surfaces.notify.channel_http import ChannelHttp, RenewedToken
 from copilot.surfaces.notify.channels import WeComAppChannel
 from copilot.surfaces.notify.doors import choices, keyed, written
+from copilot.surfaces.notify.pictures import unshown
 from copilot.surfaces.notify.robots import CHOICES, LIMIT_S, Card
 from copilot.types.notice import Notice
 from prompts import Language
@@ -58,6 +59,13 @@ class WeComApi:
             self._token.forget()
             told = self._once(path, {"access_token": self._token.value()}, about)
         return _taken(told)
+
+    def uploaded(self, picture: bytes) -> str:
+        """What a picture is called for three days."""
+        query = urlencode({"access_token": self._token.value(), "type": "image"})
+        url = f"{self.app.api}/media/upload?{query}"
+        told = self._http.upload(url, {}, "media", picture)
+        return str(_taken(told if isinstance(told, dict) else {}).get("media_id", ""))
 
     def _asked(self) -> tuple[str, float]:
         secret = self._secret.get_secret_value()
@@ -115,22 +123,41 @@ class WeComSender:
             except SpentCodeError:
                 pass
             else:
+                self._show(notice)
                 return ""
+        told = self._written(notice, shown)
+        self._show(notice)
+        return str(told.get("response_code", ""))
+
+    def _show(self, notice: Notice) -> None:
+        """Send the picture as a message of its own, once: cards take addresses only."""
+        if notice.picture and not notice.pictured:
+            with unshown("wecom"):
+                media = {"media_id": self._api.uploaded(notice.picture)}
+                image: Card = {"msgtype": "image", "image": {**media}}
+                self._api.call("message/send", {**self._readers(), **image})
+
+    def _readers(self) -> Card:
         app = self._app
-        message: Card = {
+        return {
             "touser": "|".join(app.users),
             "toparty": "|".join(app.parties),
             "totag": "|".join(app.tags),
+        }
+
+    def _written(self, notice: Notice, shown: Card | None) -> Mapping[str, JsonValue]:
+        language = self._app.language
+        message: Card = {
+            **self._readers(),
             # Sent again within four hours it is the same one.
             "enable_duplicate_check": 1,
             "duplicate_check_interval": 14_400,
         }
         if shown is None:
-            message |= {"msgtype": "markdown", "markdown": {"content": _text(notice, app.language)}}
+            message |= {"msgtype": "markdown", "markdown": {"content": _text(notice, language)}}
         else:
             message |= {"msgtype": "template_card", "template_card": shown}
-        told = self._api.call("message/send", message)
-        return str(told.get("response_code", ""))
+        return self._api.call("message/send", message)
 
 
 def _text(notice: Notice, language: Language) -> str:

@@ -46,6 +46,7 @@ _NOT_SIGNED = "the request is not signed and encrypted with the token and aes_ke
 class WeComDoor:
     """Requests to one app, signed with its token and encrypted with its key; the app answers."""
 
+    kind = "wecom_app"
     empty: JsonValue = ""
     line: ChannelLine | None = None
 

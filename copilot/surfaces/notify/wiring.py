@@ -37,6 +37,7 @@ from copilot.surfaces.notify.dingtalk import DingTalkApi, DingTalkDoor, DingTalk
 from copilot.surfaces.notify.doors import AnsweringDesk, ChannelDoor
 from copilot.surfaces.notify.feishu import FeishuApi, FeishuSender
 from copilot.surfaces.notify.lines import LineHolder
+from copilot.surfaces.notify.pictures import DrawnOf, PictureShelf, no_picture
 from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
 from copilot.surfaces.notify.router import NoticeRouter
 from copilot.surfaces.notify.routing import NotifyFile, read
@@ -217,7 +218,7 @@ def hold(engine: Engine, desks: Mapping[str, AnsweringDesk]) -> None:
             engine.every(f"line of {name}", LineHolder(name, line, desk).work)
 
 
-def tell(engine: Engine, settings: Settings) -> None:
+def tell(engine: Engine, settings: Settings, drawn: DrawnOf = no_picture) -> None:
     """Tell targets what happens, until the engine stops, by whoever leads; raises `SettingsError`.
 
     Without a routing file nobody is told.
@@ -239,6 +240,8 @@ def tell(engine: Engine, settings: Settings) -> None:
             bell.wait(POLL_S)
 
     engine.every("notices", route, POLL_S)
+    pictures = PictureShelf(drawn).take
     for one in file.targets:
-        courier = NoticeCourier(engine.store, one, senders[one.name], file.give_up_s, wall)
+        to = senders[one.name]
+        courier = NoticeCourier(engine.store, one, to, file.give_up_s, wall, pictures=pictures)
         engine.every(f"notices to {one.name}", partial(carry, courier))

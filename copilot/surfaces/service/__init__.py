@@ -5,6 +5,7 @@ Errors of ours become a status and one sentence in `detail`, never what was sent
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 from fastapi import FastAPI
@@ -64,6 +65,7 @@ from copilot.surfaces.service.ports import ServiceCounters, ServiceEngine, Servi
 from copilot.surfaces.service.signing_in import by_provider, signing_in
 from copilot.surfaces.service.subscriptions import SubscriptionDesk
 from copilot.surfaces.service.telemetry import otlp
+from copilot.surfaces.service.terminal import stopping, terminal
 from copilot.surfaces.service.visit import refused, wants_page
 from copilot.types.change_settings import SignedSender
 from copilot.types.checks import CheckReport
@@ -117,6 +119,7 @@ def create_app(
     measure: Measuring | None = None,
     desks: Mapping[str, ChannelDesk] = NO_DESKS,
     shelf: Bookshelf | None = None,
+    report: Path | None = None,
 ) -> FastAPI:
     """The app over an engine that somebody else starts and stops; it holds no state of its own.
 
@@ -127,8 +130,8 @@ def create_app(
     `examine` answers `copilot doctor`; `fetch_commits` is called when changes were told;
     senders of changes with a secret are believed by their signature. With `access` whoever decides
     holds its token; without, whoever is let in. `measure` gives the series that pages draw,
-    `shelf` the documents and playbooks that they show. By `desks` people decide and ask in
-    channels, each checked by its platform's signature.
+    `shelf` the documents and playbooks that they show, `report` the page of evals. By `desks`
+    people decide and ask in channels, each checked by its platform's signature.
     """
     # The interactive pages load their scripts from elsewhere; the schema itself stays.
     app = DescribedApp(
@@ -146,7 +149,7 @@ def create_app(
         events(engine.store, streams),
         feed(engine.store, streams),
         console(engine, access, measure, desk, shelf),
-        listings(engine, access, examine),
+        listings(engine, access, examine, report),
     ]
     signed_in = (signing_in, by_provider, device, partial(deciding, shelf=shelf), silencing)
     pages = [one(engine, access) for one in signed_in] if access is not None else []
@@ -160,6 +163,7 @@ def create_app(
         *shown,
         *pages,
         *(one(engine) for one in (approval, editing, settling, confirming, on_call, merging)),
+        *(one(engine) for one in (terminal, stopping)),
         health(engine, meters),
         *([doctor(examine)] if examine is not None else ()),
         *asked,

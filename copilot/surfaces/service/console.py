@@ -4,11 +4,17 @@ Nothing of a page is loaded from elsewhere and no script or style stands in it: 
 sent along lets a browser run our own files and nothing that an alert, a log or a model wrote.
 """
 
-from collections.abc import Callable
+import re
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from functools import partial
+from hashlib import sha256
+from pathlib import Path as FilePath
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Path, Query
+from markupsafe import Markup
 from starlette.responses import Response
 
 from copilot.case.confirming import components_of
@@ -38,11 +44,14 @@ from copilot.surfaces.service.shared_look import SharedLooks, TooManyLooksError
 from copilot.surfaces.service.visit import HEADERS, YEAR_S, Visit, page, sent, visits
 from copilot.types.checks import CheckReport
 from copilot.types.incident import CLOSED, Incident
-from prompts import Language
+from prompts import LANGUAGES, Language
 from tools.types import FaultKind, Timestamp, Window
 
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """A picture's own style; it runs nothing and loads nothing."""
+
+BOARD_S = 1.0
+"""How old the first page may be where the journal tells nothing new: held alerts, ages."""
 
 SHOWN_OPEN, SHOWN_ENDED, SHOWN_HELD = 100, 10, 20
 """Rows of the first page; the rest is counted and one request away."""
@@ -64,6 +73,13 @@ class ChartDesk:
         self._measure = measure
         self._looks: SharedLooks[MetricSnapshot] = SharedLooks()
 
+    def of(self, engine: ServiceEngine, incident_id: str, language: Language) -> Chart | None:
+        """As `drawn`, of the incident as it stands."""
+        incident = engine.store.incidents.require(incident_id)
+        alerts = engine.store.alerts.decisions(incident_id, SHOWN_ALERTS)
+        told = incident_page(incident, (), None, alerts, language)
+        return self.drawn(incident, told, engine.now())
+
     def drawn(self, incident: Incident, page: IncidentPage, now: Timestamp) -> Chart | None:
         """The chart; None where nothing that decides is a series, or no onset is known.
 
@@ -81,6 +97,33 @@ class ChartDesk:
         return chart(shown, told.baseline, window, onset, marks) if shown else None
 
 
+class NowBoard:
+    """What stands on the first page, set once for all who look within a second: hundreds of live
+    pages ask for it when something happens.
+    """
+
+    def __init__(self, engine: ServiceEngine) -> None:
+        self._engine = engine
+        self._kept: dict[Language, tuple[float, object, dict[str, object]]] = {}
+        self._locks = {one: threading.Lock() for one in LANGUAGES}
+
+    def values(self, language: Language) -> Mapping[str, object]:
+        """The page's values; nothing that the journal tells is older than the asking."""
+        store = self._engine.store
+        seen = store.journal.last(), store.incidents.count()
+        with self._locks[language]:
+            made_at, known, values = self._kept.get(language, (0.0, None, {}))
+            now = self._engine.now()
+            if not values or known != seen or not 0 <= now - made_at < BOARD_S:
+                found = _now(self._engine, language)
+                values = {
+                    **{name: found[name] for name in ("now", "seq", "open")},
+                    "content": Markup(rendered("board.html", language, **found)),
+                }
+                self._kept[language] = now, seen, values
+            return values
+
+
 def console(
     engine: ServiceEngine,
     access: Access | None = None,
@@ -93,9 +136,11 @@ def console(
 
     Visiting = Annotated[Visit, Depends(visits(access))]
 
+    board = NowBoard(engine)
+
     @router.get("/")
     def now(visit: Visiting) -> Response:
-        return page("now.html", visit, _now(engine, visit.language))
+        return page("now.html", visit, board.values(visit.language))
 
     @router.get("/console/incidents/{incident_id}")
     def one(incident_id: Annotated[str, Path(max_length=200)], visit: Visiting) -> Response:
@@ -112,16 +157,8 @@ def console(
 
     @router.get("/console/incidents/{incident_id}/series.svg")
     def series(incident_id: str, visit: Visiting) -> Response:
-        incident = engine.store.incidents.require(incident_id)
-        told = incident_page(
-            incident,
-            (),
-            None,
-            engine.store.alerts.decisions(incident_id, SHOWN_ALERTS),
-            visit.language,
-        )
         try:
-            picture = charts.drawn(incident, told, engine.now()) if charts else None
+            picture = charts.of(engine, incident_id, visit.language) if charts else None
         except TooManyLooksError:
             return _busy()
         if picture is None:
@@ -151,8 +188,9 @@ def listings(
     engine: ServiceEngine,
     access: Access | None = None,
     examine: Callable[[], CheckReport] | None = None,
+    report: FilePath | None = None,
 ) -> APIRouter:
-    """What is in the journal, what is held, and how the service is."""
+    """What is in the journal, what is held, how the service is, and how well it does."""
     router = APIRouter(include_in_schema=False)
     looks: SharedLooks[CheckReport] = SharedLooks()
     Visiting = Annotated[Visit, Depends(visits(access))]
@@ -190,12 +228,39 @@ def listings(
     @router.get("/console/health")
     def health(visit: Visiting) -> Response:
         try:
-            report = looks.take("health", examine) if examine else None
+            checks = looks.take("health", examine) if examine else None
         except TooManyLooksError:
             return _busy()
-        return page("health.html", visit, {"report": report})
+        return page("health.html", visit, {"report": checks})
+
+    @router.get("/console/evals")
+    def evals(visit: Visiting) -> Response:
+        found = report.stat() if report is not None and report.is_file() else None
+        told = {"path": str(report or ""), "written": found.st_mtime if found else None}
+        return page("evals.html", visit, told)
+
+    @router.get("/console/evals/report")
+    def evals_report(visit: Visiting) -> Response:
+        if report is None or not report.is_file():
+            return page(
+                "missing.html", visit, {"wanted": str(report or ""), "said": "no such"}, 404
+            )
+        content = report.read_bytes()
+        headers = {**HEADERS, "content-security-policy": report_policy(content)}
+        return sent(content, "text/html; charset=utf-8", visit, 200, headers)
 
     return router
+
+
+def report_policy(content: bytes) -> str:
+    """What the report may do: run the scripts that stand in it, with no session and no network."""
+    hashed = (b64encode(sha256(one).digest()).decode() for one in _SCRIPTS.findall(content))
+    scripts = " ".join(f"'sha256-{one}'" for one in hashed) or "'none'"
+    inner = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
+    return f"sandbox allow-scripts; {inner}; script-src {scripts}; frame-ancestors 'none'"
+
+
+_SCRIPTS = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 def _now(engine: ServiceEngine, language: Language) -> dict[str, object]:

@@ -16,7 +16,7 @@ from copilot.surfaces.service.alertmanager.silences import PostedSilence
 from copilot.surfaces.service.chat import ChatQuestion
 from copilot.surfaces.service.device import DeviceCode, DeviceLogin
 from copilot.surfaces.service.incidents import AlertView, IncidentLine, IncidentView
-from copilot.surfaces.service.openai.shapes import CompletionRequest
+from copilot.surfaces.service.openai.shapes import CompletionRequest, ResponseRequest
 from copilot.surfaces.service.plans import (
     ApprovalDecision,
     CauseWord,
@@ -28,6 +28,7 @@ from copilot.surfaces.service.plans import (
     SplitOrder,
     StepWord,
 )
+from copilot.surfaces.service.terminal import HaltOutcome, ResumeOrder, StopOrder
 from copilot.types.checks import CheckReport
 from copilot.types.conversation import Conversation, Turn
 from copilot.types.incident import ApprovalCount, ConfirmedCause, IncidentStatus
@@ -40,6 +41,7 @@ class RecordedAnswer(FrozenModel):
     """An answer to a plan that counts; `plan_status` pending: another person is needed."""
 
     status: Literal["recorded"]
+    said: str
     plan_id: str
     by: str
     decision: Literal["approve", "reject"]
@@ -287,6 +289,8 @@ SHAPES: Mapping[str, RouteShape] = {
     "POST /incidents/{incident_id}/retry": RouteShape(
         RetryOrder, RecordedWord, example={"reason": "Prometheus is back"}
     ),
+    "POST /stop": RouteShape(StopOrder, HaltOutcome, example={"reason": "peak sale"}),
+    "POST /resume": RouteShape(ResumeOrder, HaltOutcome, example={}),
     "POST /incidents/{incident_id}/cause": RouteShape(
         CauseWord, RecordedCause, example={"component": "dns", "fault_kind": "dns_failure"}
     ),
@@ -312,6 +316,7 @@ SHAPES: Mapping[str, RouteShape] = {
     "GET /v1/models": RouteShape(None, ModelListing),
     "GET /v1/models/{name}": RouteShape(None, ListedModel),
     "POST /v1/chat/completions": RouteShape(CompletionRequest, Json),
+    "POST /v1/responses": RouteShape(ResponseRequest, Json),
     "POST /login/device": RouteShape(DeviceLogin, Json, example={"machine": "ann's laptop"}),
     "POST /login/token": RouteShape(DeviceCode, Json),
 }

@@ -133,7 +133,8 @@ class ChannelDesk:
         detail = {**pressed, "plan": value.plan, "digest": value.digest}
         engine.store.journal.append(incident.id, "pressed", who, {**detail}, engine.now())
         if press.reference:
-            engine.store.notices.keep_card(self._target, incident.id, press.reference)
+            called = f"{self.door.kind}:{press.reference}"
+            engine.store.notices.keep_card(self._target, incident.id, called)
         if value.choice == "take":
             word = OnCallWord(action="take", by=who)
             say(engine.store, engine.policy, incident.id, word, engine.now())
@@ -177,7 +178,7 @@ class ChannelDesk:
             if asked.user.stranger or store.people.known():
                 self.account(asked.user)
             # A storm or a digest has a message, too; an incident may be kept no longer.
-            told = store.notices.incident_of(self._target, asked.reference)
+            told = store.notices.incident_of(self._target, f"{self.door.kind}:{asked.reference}")
             turn = self._chat.take(
                 Question(
                     text=asked.text,

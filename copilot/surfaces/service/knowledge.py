@@ -40,9 +40,9 @@ def knowledge(engine: ServiceEngine, shelf: Bookshelf, access: Access | None = N
     router = APIRouter(include_in_schema=False)
     Visiting = Annotated[Visit, Depends(visits(access))]
 
-    @router.get("/console/knowledge")
-    def listing(visit: Visiting, q: Annotated[str, Query(max_length=500)] = "") -> Response:
-        searched = q.strip()
+    def listed(
+        visit: Visit, searched: str = "", text: str = "", refusal: str = "", status: int = 200
+    ) -> Response:
         known = shelf.memory.knowledge()
         hits = known.search(searched, HITS) if searched else ()
         own, problem = _own(shelf)
@@ -51,7 +51,10 @@ def knowledge(engine: ServiceEngine, shelf: Bookshelf, access: Access | None = N
             "hits": hits,
             "matched": {one.document.id: _matched(one.reason) for one in hits},
             "own": own,
-            "problem": problem,
+            "problem": refusal or problem,
+            "text": text,
+            "body": text.partition("\n---\n")[2][:MAX_CHARS],
+            "may_add": visit.session is not None and engine.policy.may_reject(visit.session.name),
             "drafts": () if searched else _drafts(engine, own),
             "shelves": [
                 (kind, listed)
@@ -59,7 +62,26 @@ def knowledge(engine: ServiceEngine, shelf: Bookshelf, access: Access | None = N
                 if (listed := [one for one in known.documents if one.kind == kind])
             ],
         }
-        return page("knowledge.html", visit, values)
+        return page("knowledge.html", visit, values, status)
+
+    @router.get("/console/knowledge")
+    def listing(visit: Visiting, q: Annotated[str, Query(max_length=500)] = "") -> Response:
+        return listed(visit, q.strip())
+
+    @router.post("/console/knowledge")
+    def add(request: Request, visit: Visiting, sent: Sent) -> Response:
+        who = meant(request, visit, sent).name
+        text = sent.get("text", "").replace("\r\n", "\n")
+        if sent.get("step") == "preview":
+            return listed(visit, text=text)
+        try:
+            check_right(engine.policy, who, "add a document")
+            taken = shelf.library.take(engine.store.redactor.text(text), "the document")
+        except (DocumentError, LibraryError, PolicyRefusedError) as refusal:
+            return listed(visit, text=text, refusal=str(refusal), status=409)
+        detail = {"reason": f"{taken.kind} {taken.id} added to the knowledge base"}
+        engine.store.journal.append("", "documented", who, {**detail}, engine.now())
+        return RedirectResponse(f"/console/knowledge/{taken.id}", 303)
 
     @router.get("/console/knowledge/{document_id}")
     def read(document_id: Id, visit: Visiting) -> Response:

@@ -18,12 +18,14 @@ from copilot.case.confirming import CauseStatement, answer_of, confirm, withdraw
 from copilot.case.editing import Edit
 from copilot.case.merging import MergeWish, SplitWish
 from copilot.case.on_call import OnCallAction, OnCallWord, first_on_call, say, schedules_now
+from copilot.case.terms import outcome_line
 from copilot.store import UnknownPlanError
 from copilot.surfaces.service.body import body
 from copilot.surfaces.service.ports import ServiceEngine
 from copilot.surfaces.service.rights import Calling
 from copilot.types.incident import Incident
 from copilot.types.on_call import OnCallNow
+from prompts import Language
 from tools.types import Approval, FrozenModel, Plan, Scalar
 
 ReadT = TypeVar("ReadT", bound=FrozenModel)
@@ -48,18 +50,27 @@ def approval(engine: ServiceEngine) -> APIRouter:
 
     @router.post("/incidents/{incident_id}/approval", summary="Approve or reject a plan")
     def answer(
-        incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
+        incident_id: str,
+        caller: Calling,
+        content: Annotated[bytes, Depends(body)],
+        lang: Language = "en",
     ) -> JSONResponse:
-        said = _read(content, ApprovalDecision)
+        said = document_of(content, ApprovalDecision)
         engine.store.incidents.require(incident_id)
         request = engine.store.approvals.get(said.plan_id)
         if request is None or request.plan.incident_id != incident_id:
             raise UnknownPlanError(f"incident {incident_id!r} has no plan {said.plan_id!r}")
         fields = {**dict(said), "approver": caller.decider(said.approver, "approver")}
         decided = engine.decide(Approval(**fields, decided_at=engine.now()))
+        agreed, by = engine.terms(decided.plan), fields["approver"]
+        told = f"rejected by {by}; the service goes on without {said.plan_id}"
+        if said.decision == "approve":
+            runs = "服务" if lang == "zh" else "the service"
+            told = outcome_line(by, agreed, runs, lang)
         return JSONResponse(
             {
                 "status": "recorded",
+                "said": told,
                 "plan_id": said.plan_id,
                 "by": fields["approver"],
                 "decision": said.decision,
@@ -76,7 +87,8 @@ def _terms(engine: ServiceEngine, plan: Plan) -> dict[str, JsonValue]:
     return engine.terms(plan).model_dump(mode="json", exclude={"only_shown"})
 
 
-def _read(content: bytes, shape: type[ReadT]) -> ReadT:
+def document_of(content: bytes, shape: type[ReadT]) -> ReadT:
+    """What was posted, in the shape that a route takes; raises `PayloadError`."""
     try:
         return shape.model_validate(decoded(content))
     except ValidationError as problem:
@@ -101,7 +113,7 @@ def editing(engine: ServiceEngine) -> APIRouter:
     def edit(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
-        said = _read(content, PlanEdit)
+        said = document_of(content, PlanEdit)
         wanted = Edit(**{**dict(said), "editor": caller.decider(said.editor, "editor")})
         engine.store.incidents.require(incident_id)
         asked = engine.store.approvals.get(wanted.plan_id)
@@ -145,7 +157,7 @@ def settling(engine: ServiceEngine) -> APIRouter:
     def step(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
-        said = _read(content, StepWord)
+        said = document_of(content, StepWord)
         fields = {**dict(said), "by": caller.decider(said.by)}
         incident = engine.settle(StepAnswer(incident_id=incident_id, **fields))
         return JSONResponse({"status": "recorded", "incident_status": incident.status})
@@ -154,7 +166,7 @@ def settling(engine: ServiceEngine) -> APIRouter:
     def retry(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
-        said = _read(content, RetryOrder)
+        said = document_of(content, RetryOrder)
         by = caller.decider(said.by)
         incident = engine.retry(RetryWish(incident_id=incident_id, by=by, reason=said.reason))
         return JSONResponse({"status": "recorded", "incident_status": incident.status})
@@ -186,7 +198,7 @@ def merging(engine: ServiceEngine) -> APIRouter:
     def merge(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
-        said = _read(content, MergeOrder)
+        said = document_of(content, MergeOrder)
         fields = {**dict(said), "by": caller.decider(said.by)}
         home = engine.merge(MergeWish(incident_id=incident_id, **fields))
         told = {"status": "recorded", "incident": home.id, "incident_status": home.status}
@@ -196,7 +208,7 @@ def merging(engine: ServiceEngine) -> APIRouter:
     def split(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
-        said = _read(content, SplitOrder)
+        said = document_of(content, SplitOrder)
         fields = {**dict(said), "by": caller.decider(said.by)}
         made = engine.split(SplitWish(incident_id=incident_id, **fields))
         told = {"status": "recorded", "incident": made.id, "incident_status": made.status}
@@ -219,7 +231,7 @@ def confirming(engine: ServiceEngine) -> APIRouter:
     def confirmed(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
-        told = _read(content, CauseWord)
+        told = document_of(content, CauseWord)
         said = CauseStatement(**{**dict(told), "by": caller.decider(told.by)})
         found = confirm(engine.store, engine.policy, incident_id, said, engine.now())
         return _told(found, "confirmed")
@@ -265,7 +277,7 @@ def on_call(engine: ServiceEngine) -> APIRouter:
     def told(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
-        order = _read(content, OnCallOrder)
+        order = document_of(content, OnCallOrder)
         to = order.to or first_on_call(engine.rota, engine.now())
         word = OnCallWord(**{**dict(order), "by": caller.decider(order.by), "to": to})
         incident = say(engine.store, engine.policy, incident_id, word, engine.now())

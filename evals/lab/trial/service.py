@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from copilot.store import home
+from copilot.types import home
 from evals.lab.blueprint import topology
 from evals.lab.live import Lab
 from evals.lab.places import write_json

@@ -296,24 +296,40 @@ def paging(given: ServiceArguments, scope: ToolContext) -> ToolResult:
             + (f";定位到的原因是 {leading}。" if leading else "。"),
         )
     rows = tuple(own(present(one, window)) for one in felt[:3])
-    return ToolResult(lead=(said, _nobody_told(name)), rows=rows, services=(name,))
+    return ToolResult(lead=(said, _owner(name, scope)), rows=rows, services=(name,))
 
 
 def owners(given: ServiceArguments, scope: ToolContext) -> ToolResult:
-    """Who is on call by the schedules; that nothing here tells owners."""
-    about = plain(given.service, 80)
+    """Who owns a service by the catalogue, and who is on call by the schedules."""
+    located = scope.incident.ranking.located if scope.incident is not None else None
+    name = given.service or (located.component if located is not None else "")
     said = [
         Statement(f"On call ({one.schedule}): {text.en}.", f"值班({one.schedule}):{text.zh}。")
         for one in schedules_now(scope.deps.rota, scope.now)
         for text in (on_call_text(one),)
     ]
-    owner = Statement(
-        f"Who owns {about} is not known: no source of the chat tells it.",
-        f"{about} 的负责人未知:对话没有这样的数据源。",
+    named = scope.sources.owners.of(name) is not None or not said
+    owner = [_owner(name, scope)] if named or given.service else []
+    return ToolResult(lead=(*owner, *said), services=(name,) if name else ())
+
+
+def _owner(name: str, scope: ToolContext) -> Statement:
+    found, about = scope.sources.owners.of(name), plain(name, 80)
+    if found is None and name and (scope.sources.owners or scope.deps.rota is not None):
+        return Statement(
+            f"Who owns {about} is not known: no catalogue names it.",
+            f"{about} 的负责人未知:没有服务目录提到它。",
+        )
+    if found is None:
+        return _nobody_told(about)
+    en, zh = (found.told(language) for language in LANGUAGES)
+    fact = noted(
+        found.service, "owner", f"{found.service}: {en}", scope.now, source="catalogue",
+        query=f"service={found.service}",
+    )  # fmt: skip
+    return Statement(
+        f"Owner of {found.service}: {en}.", f"{found.service} 的负责人:{zh}。", (fact,)
     )
-    if said:
-        return ToolResult(lead=(*said, owner) if about else tuple(said))
-    return ToolResult(lead=(_nobody_told(about),))
 
 
 def _nobody_told(about: str) -> Statement:

@@ -5,14 +5,14 @@ from pydantic import Field
 from copilot.case.briefing import commit_lines, plain
 from copilot.surfaces.chat.scope import ToolContext
 from copilot.surfaces.chat.times import moment
-from copilot.surfaces.chat.tool_result import CitedItem, Statement, ToolResult, capped, noted
-from copilot.surfaces.chat.tools.tool import MOST_ROWS, Tool, ToolArguments
+from copilot.surfaces.chat.tool_result import CitedItem, Statement, ToolResult, capped, noted, own
+from copilot.surfaces.chat.tools.tool import MOST_ROWS, ServiceArguments, Tool, ToolArguments
 from copilot.types.incident import Incident
 from copilot.types.time_format import date_time, duration
 from prompts import word
 from tools.log_retriever import sanitize
 from tools.topology_walker import blast_radius, downstream, upstream
-from tools.types import Change, Finding, Window
+from tools.types import Change, Finding, Subject, Window
 
 DAY_S = 86_400.0
 
@@ -223,7 +223,31 @@ def _listed(
     return Statement(f"{en}: {shown or 'none known'}.", f"{zh}:{shown or '未知'}。", (fact,))
 
 
+def looks(given: ServiceArguments, scope: ToolContext) -> ToolResult:
+    """What the looks that the operator declared tell of a service, or of what is suspected."""
+    located = scope.incident.ranking.located if scope.incident is not None else None
+    name = given.service or (located.component if located is not None else "")
+    if not scope.sources.looks:
+        return ToolResult(missing=("looks: none is declared (COPILOT_LOOKS_FILE)",))
+    about = [Subject(kind="service", name=name)] if name else []
+    told = scope.sources.further(scope.recent(), about)
+    rows, more = capped([own(one) for one in told.findings], MOST_ROWS)
+    return ToolResult(
+        lead=rows[:1],
+        rows=rows[1:],
+        more=more,
+        missing=told.missing,
+        services=(name,) if name else (),
+    )
+
+
 TOOLS = (
+    Tool(
+        "looks",
+        "What declared outside sources (MCP servers, JSON APIs) tell of a service; their words.",
+        ServiceArguments,
+        looks,
+    ),
     Tool(
         "changes", "Deploys, configuration and scaling before a moment.", ChangesArguments, changes
     ),

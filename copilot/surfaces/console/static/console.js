@@ -2,7 +2,8 @@
 // server's own HTML whenever the feed tells of an event. Without this file pages are read-only.
 
 const SECOND = 1000;
-const SETTLE_MS = 250;
+// All pages hear of an event at once: they do not all come at once.
+const SETTLE_MS = 250, SPREAD_MS = 1250;
 const PATIENCE_MS = 20 * SECOND;
 const IDLE_REFRESH_MS = 60 * SECOND;
 
@@ -99,7 +100,7 @@ function soon() {
     } catch {
       stale = true;
     }
-  }, SETTLE_MS);
+  }, SETTLE_MS + Math.random() * (location.pathname === "/" ? SPREAD_MS : 0));
 }
 
 function follow(pause = SECOND) {
@@ -150,6 +151,14 @@ document.addEventListener("click", async (event) => {
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
   button.textContent = button.dataset.done;
 });
+
+// A file is read here and sent as text: the form is the same as without a script.
+for (const one of document.querySelectorAll("[data-into]")) {
+  one.closest("[data-scripted]").hidden = false;
+  one.addEventListener("change", async () => {
+    if (one.files[0]) document.getElementById(one.dataset.into).value = await one.files[0].text();
+  });
+}
 
 offerCopies(document);
 for (const one of document.querySelectorAll("[data-live]")) served.set(one.dataset.live, content(one));

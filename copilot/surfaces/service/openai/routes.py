@@ -1,4 +1,4 @@
-"""`GET /v1/models` and `POST /v1/chat/completions`, streamed and whole."""
+"""`GET /v1/models`, `POST /v1/chat/completions` and `/v1/responses`, streamed and whole."""
 
 import asyncio
 import hashlib
@@ -6,7 +6,8 @@ import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Annotated
+from functools import partial
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import JsonValue, ValidationError
@@ -30,6 +31,9 @@ from copilot.surfaces.service.openai.shapes import (
     MODEL,
     CompletionRequest,
     Envelope,
+    LenientModel,
+    ResponseEnvelope,
+    ResponseRequest,
     pieces,
     refused,
     usage_of,
@@ -39,13 +43,15 @@ from copilot.types.incident import CLOSED
 from tools.log_retriever import sanitize
 from tools.types import Timestamp
 
+SentT = TypeVar("SentT", bound=LenientModel)
+
 TimeSource = Callable[[], Timestamp]
 
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 def openai(desk: ChatService, now: TimeSource) -> APIRouter:
-    """The two routes; everything else of that API is not offered."""
+    """What clients ask of that API; everything else of it is not offered."""
     router = APIRouter(tags=["openai"])
     free = asyncio.Semaphore(AT_ONCE)
 
@@ -62,34 +68,66 @@ def openai(desk: ChatService, now: TimeSource) -> APIRouter:
 
     @router.post("/v1/chat/completions", summary="Ask (OpenAI-compatible)")
     async def complete(request: Request, content: Annotated[bytes, Depends(body)]) -> Response:
-        try:
-            asked = _read(content)
-            if free.locked():
-                return refused(503, f"{AT_ONCE} questions are being answered already")
-            envelope = Envelope(f"chatcmpl-{secrets.token_hex(12)}", int(now()), asked.model)
-            done = chore(asked.questions, stream=asked.stream)
-            if done is not None:
-                return _at_once(asked, envelope, done)
-            turn = await run_in_threadpool(_taken, desk, asked, request)
-        except (PayloadError, QuestionError, StoreError) as error:
-            return refused(_status(error), str(error))
-        answering = AnswerTask(desk, turn)
-        if asked.stream:
-            told = _streamed(answering, asked, envelope, free)
-            headers = {**_HEADERS, "x-conversation-id": turn.conversation_id}
-            return StreamingResponse(told, media_type="text/event-stream", headers=headers)
-        return await _whole(answering, envelope, free)
+        asked = partial(_asking, content)
+        return await _reply(desk, free, int(now()), request, asked)
+
+    @router.post("/v1/responses", summary="Ask by the Responses API (OpenAI-compatible)")
+    async def respond(request: Request, content: Annotated[bytes, Depends(body)]) -> Response:
+        asked = partial(_responding, content)
+        return await _reply(desk, free, int(now()), request, asked, ResponseEnvelope)
 
     return router
 
 
-def _read(content: bytes) -> CompletionRequest:
+async def _reply(
+    desk: ChatService,
+    free: asyncio.Semaphore,
+    began: int,
+    request: Request,
+    read: Callable[[], CompletionRequest],
+    kind: type[Envelope] = Envelope,
+) -> Response:
     try:
-        asked = CompletionRequest.model_validate(decoded(content))
+        asked = read()
+        if free.locked():
+            return refused(503, f"{AT_ONCE} questions are being answered already")
+        number = secrets.token_hex(12)
+        done = chore(asked.questions, stream=asked.stream)
+        if done is not None:
+            return _at_once(asked, kind(f"chatcmpl-{number}", began, asked.model), done)
+        turn = await run_in_threadpool(_taken, desk, asked, request)
+    except (PayloadError, QuestionError, StoreError) as error:
+        return refused(_status(error), str(error))
+    answering = AnswerTask(desk, turn)
+    by_turn = kind is ResponseEnvelope  # a response goes on with another by its id
+    name = f"resp_{turn.conversation_id}.{turn.number}" if by_turn else f"chatcmpl-{number}"
+    envelope = kind(name, began, asked.model)
+    if asked.stream:
+        told = _streamed(answering, asked, envelope, free)
+        headers = {**_HEADERS, "x-conversation-id": turn.conversation_id}
+        return StreamingResponse(told, media_type="text/event-stream", headers=headers)
+    return await _whole(answering, envelope, free)
+
+
+def _read_as(content: bytes, shape: type[SentT]) -> SentT:
+    try:
+        return shape.model_validate(decoded(content))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise QuestionError(f"{where}: {first['msg']}") from error
+
+
+def _asking(content: bytes) -> CompletionRequest:
+    return _with_words(_read_as(content, CompletionRequest))
+
+
+def _responding(content: bytes) -> CompletionRequest:
+    return _with_words(_read_as(content, ResponseRequest).completion())
+
+
+def _with_words(asked: CompletionRequest) -> CompletionRequest:
+    """The request; raises `QuestionError` where it asks nothing."""
     if not asked.questions or not asked.questions[-1].strip():
         raise QuestionError("there is no message of the user with any text in it")
     return asked

@@ -1,4 +1,7 @@
-"""The data folder: made on first use, its owner's only, and one process's at a time."""
+"""The data folder: made on first use, its owner's only, and one process's at a time.
+
+It stands on the standard library alone: every command reads it first.
+"""
 
 import fcntl
 import json
@@ -9,11 +12,16 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
-from pydantic import SecretStr
-
-from copilot.store import Redactor, Store
 from copilot.types.errors import OperatorError
+
+
+class ToldKey(Protocol):
+    """A key from the settings; pydantic's SecretStr, which commands that only read do not load."""
+
+    def get_secret_value(self) -> str: ...
+
 
 _ADDRESS = re.compile(r"https?://[^\s,]+")
 
@@ -62,7 +70,7 @@ def made(home: Path) -> Path:
     return home
 
 
-def key(path: Path, told: SecretStr | None = None) -> bytes:
+def key(path: Path, told: ToldKey | None = None) -> bytes:
     """The key that was `told`, or the one in a file of its owner's only, made where it is missing.
 
     Raises `KeyFileError`.
@@ -151,18 +159,6 @@ def owned(home: Path, purpose: str) -> Iterator[Path]:
         finally:
             lock.seek(0)
             lock.truncate(0)
-
-
-@contextmanager
-def opened(home: Path, url: str, told: SecretStr | None) -> Iterator[Store]:
-    """The store at an address, its tables made; redacts by the key that was `told`, or `home`'s."""
-    made(home)
-    found = Store(url, Redactor(key(home / "redaction.key", told)))
-    try:
-        found.create()
-        yield found
-    finally:
-        found.close()
 
 
 def holder(home: Path) -> str:
