@@ -50,7 +50,7 @@ COMPILE = printf 'hatchling\n$(3)' | $(BIN)/uv pip compile --quiet --universal -
 lock: .venv/.installed-test
 	$(BIN)/python -m pip install --quiet uv cyclonedx-bom
 	$(call COMPILE,$(EXTRAS),requirements.lock)
-	$(call COMPILE,$(EXTRAS) kubernetes openai,requirements-full.lock)
+	$(call COMPILE,$(EXTRAS) dns kubernetes mysql oncall openai,requirements-full.lock)
 	# torch requires sympy; it and what only its CUDA build requires are left out.
 	$(call COMPILE,test,requirements-test.lock,editables\nsympy\n,--excludes deploy/not-locked.txt)
 	mkdir -p dist && $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-file dist/sbom.json deploy/requirements-full.lock
