@@ -224,14 +224,20 @@ class SlackServer(LineServer):
         if path != "/chat.postMessage":
             return HttpReply(200, {"ok": False, "error": "unknown_method"})
         if "thread_ts" in told:
-            self.threads.setdefault(told["thread_ts"], []).append(told["text"])
-            return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": "in a thread"})
+            thread = self.threads.setdefault(told["thread_ts"], [])
+            thread.append(told["text"])
+            stamp = f"{told['thread_ts']}/{len(thread) - 1}"
+            return HttpReply(200, {"ok": True, "channel": told["channel"], "ts": stamp})
         return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": self.post(told)})
 
     def _update(self, told: dict[str, Any]) -> HttpReply:
         # A name that `chat.postMessage` takes is no channel to `chat.update`.
         if told.get("channel") != "C0SRE":
             return HttpReply(200, {"ok": False, "error": "channel_not_found"})
+        thread, _, number = str(told.get("ts")).partition("/")
+        if number and thread in self.threads:
+            self.threads[thread][int(number)] = told["text"]
+            return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": told["ts"]})
         if told.get("ts") not in self.messages:
             return HttpReply(200, {"ok": False, "error": "message_not_found"})
         self.messages[told["ts"]].append(told)

@@ -25,11 +25,13 @@ class FeishuServer(ChatServer):
         super().__init__()
         self.tokens = 0
         self._by_uuid: dict[str, str] = {}
+        self._replies: dict[str, tuple[str, int]] = {}
 
     def clear(self) -> None:
         """Forget what was posted, and under which keys."""
         super().clear()
         self._by_uuid.clear()
+        self._replies.clear()
 
     def expire(self) -> None:
         """No token of before counts any more."""
@@ -51,10 +53,8 @@ class FeishuServer(ChatServer):
         if asked.path == "/im/v1/images":
             self.pictures.append(asked.file)
             return HttpReply(200, {"code": 0, "msg": "success", "data": {"image_key": "img_v1"}})
-        if asked.path.endswith("/reply"):
-            text = json.loads(told["content"])["text"]
-            self.threads.setdefault(asked.path.split("/")[-2], []).append(text)
-            return HttpReply(200, {"code": 0, "msg": "success", "data": {"message_id": "om_r"}})
+        if asked.path.endswith("/reply") or asked.method == "PUT":
+            return self._answer(asked, told)
         card = json.loads(told["content"])
         if not card["config"]["update_multi"] or len(told["content"].encode()) > 30 * 1024:
             return HttpReply(400, {"code": 230099, "msg": "Failed to create card content"})
@@ -65,6 +65,23 @@ class FeishuServer(ChatServer):
         name = self._by_uuid.get(told["uuid"]) or self.post(card)
         self._by_uuid[told["uuid"]] = name
         return HttpReply(200, {"code": 0, "msg": "success", "data": {"message_id": name}})
+
+    def _answer(self, asked: ReceivedRequest, told: Mapping[str, Any]) -> HttpReply:
+        """A text under a message, or another text in its place: im-v1/message/reply and update."""
+        text = json.loads(told["content"])["text"]
+        if asked.method == "PUT":
+            key = asked.path.rpartition("/")[2].removeprefix("om_r-")
+            if key not in self._replies:
+                return HttpReply(400, {"code": 230011, "msg": "The message is recalled."})
+        else:
+            key, thread = told["uuid"], asked.path.split("/")[-2]
+            if key not in self._replies:
+                shown = self.threads.setdefault(thread, [])
+                self._replies[key] = (thread, len(shown))
+                shown.append(text)
+        thread, number = self._replies[key]
+        self.threads[thread][number] = text
+        return HttpReply(200, {"code": 0, "msg": "success", "data": {"message_id": f"om_r-{key}"}})
 
     def _patch(self, name: str, card: Any) -> HttpReply:
         if name not in self.messages:

@@ -109,10 +109,11 @@ class ChannelLine(Protocol):
 class ChannelDoor(Protocol):
     """What one target's platform sends us, and how it is answered; `empty` where nothing is said.
 
-    Without a `line` it posts to us.
+    Without a `line` it posts to us; where it `edits`, an answer that was given can be changed.
     """
 
     kind: str
+    edits: bool
     language: Language
     people: Mapping[str, str]
     empty: JsonValue
@@ -134,8 +135,10 @@ class ChannelDoor(Protocol):
         """Say to who pressed, and to nobody else, what came of it, where `toast` does not."""
         ...
 
-    def reply(self, asked: ChannelQuestion, text: str) -> None:
-        """Answer a question where it was asked."""
+    def reply(self, asked: ChannelQuestion, text: str, before: str = "") -> str:
+        """Answer a question where it was asked, or change the answer that is called `before`; what
+        it is called where it can be changed. Raises `NoticeError`.
+        """
         ...
 
 

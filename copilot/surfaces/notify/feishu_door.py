@@ -1,7 +1,8 @@
 """Feishu (Lark): buttons that people press on cards, and what they ask the robot.
 
 Source: open.feishu.cn/document, event-subscription-guide/callback-subscription (signature, AES) and
-card-callback-communication (`card.action.trigger`), im-v1/message/events/receive, message/reply.
+card-callback-communication (`card.action.trigger`), im-v1/message/events/receive, message/reply,
+message/update.
 """
 
 import base64
@@ -29,6 +30,7 @@ from copilot.surfaces.notify.doors import (
     value_of,
 )
 from copilot.surfaces.notify.feishu import FeishuApi
+from copilot.surfaces.notify.robots import Card
 from prompts import Language
 from tools.types import Timestamp
 
@@ -98,6 +100,7 @@ class FeishuDoor:
     """Requests to one app, signed and encrypted with its key; the app answers them."""
 
     kind = "feishu"
+    edits = True
     empty: JsonValue = {}
     line: ChannelLine | None = None
 
@@ -164,12 +167,17 @@ class FeishuDoor:
     def whisper(self, press: ButtonPress, text: str) -> None:
         """The toast has said it."""
 
-    def reply(self, asked: ChannelQuestion, text: str) -> None:
+    def reply(self, asked: ChannelQuestion, text: str, before: str = "") -> str:
         """As an answer to the message, in which no tag of Feishu's (`<at …>`) calls anybody."""
         said = shortened(text, self.language).replace("**", "").replace("<", "‹")
         content = canonical({"text": said})
-        message = {"msg_type": "text", "content": content, "uuid": keyed(asked.key)}
-        self._api.call("POST", f"/im/v1/messages/{asked.thread}/reply", {**message})
+        message: Card = {"msg_type": "text", "content": content}
+        if before:
+            self._api.call("PUT", f"/im/v1/messages/{before}", message)
+            return before
+        message["uuid"] = keyed(asked.key, text)
+        told = self._api.call("POST", f"/im/v1/messages/{asked.thread}/reply", message).get("data")
+        return str(told.get("message_id", "")) if isinstance(told, dict) else ""
 
 
 def _user(open_id: str, tenant: str, home: str) -> ChannelUser:
