@@ -116,8 +116,8 @@ class LineServer(ChatServer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.frames: queue.Queue[str] = queue.Queue()
-        self.receipts: queue.Queue[str] = queue.Queue()
+        self.frames: queue.Queue[str | bytes] = queue.Queue()
+        self.receipts: queue.Queue[str | bytes] = queue.Queue()
         self._line: Server | None = None
 
     def clear(self) -> None:
@@ -149,7 +149,7 @@ class LineServer(ChatServer):
                 with contextlib.suppress(queue.Empty):
                     line.send(self.frames.get(timeout=0.02))
                 with contextlib.suppress(TimeoutError):
-                    self.receipts.put(str(line.recv(timeout=0.02)))
+                    self.receipts.put(line.recv(timeout=0.02))
         except ConnectionClosed:
             return
 

@@ -106,6 +106,9 @@ class LostLine:
     def heard(self, frame: str | bytes) -> LineMessage:
         return LineMessage()
 
+    def beat(self) -> None:
+        pass
+
 
 def test_a_line_that_does_not_open_rests_and_says_so_without_its_secret(
     store: Store, caplog: pytest.LogCaptureFixture

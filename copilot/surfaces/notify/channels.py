@@ -153,10 +153,11 @@ class SlackChannel(AnsweredChannel):
 class FeishuChannel(AnsweredChannel):
     """A Feishu or Lark app with a robot, in one chat; its cards are brought up to date.
 
-    It is answered by its `encrypt_key` and `verification_token`; `people` are by `open_id`.
+    It is answered by its `encrypt_key` and `verification_token`, or over a `long_connection`;
+    `people` are by `open_id`.
     """
 
-    opened_by: ClassVar[tuple[str, ...]] = ("encrypt_key",)
+    opened_by: ClassVar[tuple[str, ...]] = ("encrypt_key", "long_connection")
 
     kind: Literal["feishu"]
     app_id: str = Field(min_length=2)
@@ -164,6 +165,7 @@ class FeishuChannel(AnsweredChannel):
     chat_id: str = Field(min_length=2)
     encrypt_key: SecretPlace | None = None
     verification_token: SecretPlace | None = None
+    long_connection: bool = False
     by_email: Literal[False] = False
     api: str = "https://open.feishu.cn/open-apis"
 

@@ -316,6 +316,9 @@ class DingTalkDoor:
         stranger = "" if corp == self._app.corp_id else "of another company"
         return ChannelUser(id=user[:200], stranger=stranger)
 
+    def beat(self) -> None:
+        """The websocket's own pings are enough."""
+
     def email(self, user: str) -> str:
         """Not asked: people of DingTalk are declared."""
         return ""

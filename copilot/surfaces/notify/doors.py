@@ -105,6 +105,10 @@ class ChannelLine(Protocol):
         """What it is. Raises `ForgedError` for what is not of the platform's form."""
         ...
 
+    def beat(self) -> bytes | None:
+        """A frame that keeps the line open, where one is due."""
+        ...
+
 
 class ChannelDoor(Protocol):
     """What one target's platform sends us, and how it is answered; `empty` where nothing is said.

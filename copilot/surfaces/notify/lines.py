@@ -40,6 +40,8 @@ class LineHolder:
         try:
             if self._open is None:
                 self._open = _connected(self._line.address(), self._closing)
+            if (beat := self._line.beat()) is not None:
+                self._open.send(beat)
             if not self._took(self._open, self._open.recv(timeout=LISTEN_S)):
                 self.close()
             self._pause_s = PAUSE_S

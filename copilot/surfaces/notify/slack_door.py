@@ -241,3 +241,6 @@ class SlackLine:
         seen = canonical({"envelope_id": told.envelope_id})
         receipt = (lambda _: seen) if told.envelope_id else None
         return LineMessage(arrival, receipt, last=told.type == "disconnect")
+
+    def beat(self) -> None:
+        """The websocket's own pings are enough."""

@@ -148,18 +148,15 @@ class ChannelOpening:
         if isinstance(channel, WeComAppChannel) and (sealing := channel.sealing):
             token, key = map(self.read, sealing)
             return wecom_door.WeComDoor(self._wecom(channel), token, key, self.wall)
-        if (
-            isinstance(channel, FeishuChannel)
-            and channel.encrypt_key
-            and channel.verification_token
-        ):
+        if isinstance(channel, FeishuChannel):
+            api, sealing = self._feishu(channel), channel.sealing
             return feishu_door.FeishuDoor(
-                self._feishu(channel),
-                self.read(channel.encrypt_key),
-                self.read(channel.verification_token),
+                api,
+                (self.read(sealing[0]), self.read(sealing[1])) if sealing else None,
                 channel.language,
                 channel.people,
                 self.wall,
+                feishu_door.FeishuLine(api) if channel.long_connection else None,
             )
         raise ChannelSecretError("it has no buttons")
 
