@@ -99,7 +99,7 @@ def test_doctor_the_demo_and_a_file_of_settings_name_what_is_no_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COPILOT_PROMETEUS_URL", "http://prometheus")
-    call("doctor", Flags(None, tmp_path, None), {})
+    call("doctor", Flags(None, tmp_path, None), {"as_json": False})
     assert "COPILOT_PROMETEUS_URL (did you mean prometheus_url?)" in " ".join(
         capsys.readouterr().out.split()
     )
