@@ -312,6 +312,53 @@ def _wrong_button(button: dict[str, Any]) -> bool:
     )
 
 
+class GrafanaServer(ChatServer):
+    """Annotations of an organization: grafana.com/docs/grafana/v12.4/developer-resources/
+    api-reference/http-api/annotations. A region is kept whole, as it stood after each change.
+    """
+
+    name = "grafana"
+    token = "glsa_fake-token"
+
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        """200 with a number; 401 for another token, 404 for what is not there."""
+        if asked.headers.get("authorization") != f"Bearer {self.token}":
+            return HttpReply(401, {"message": "Invalid API key", "messageId": "api-key.invalid"})
+        if self.answers:
+            return HttpReply(self.answers.popleft(), {"message": "refused"})
+        _, api, kind, *number = asked.path.split("/")
+        if (api, kind) != ("api", "annotations"):
+            return HttpReply(404, {"message": "Not found"})
+        if asked.method == "GET":
+            return HttpReply(200, self._listed(asked))
+        told = json.loads(asked.body)
+        if not told.get("text") or len(json.dumps(told.get("tags", []))) > 500:
+            return HttpReply(400, {"message": "Failed to save annotation"})
+        if asked.method == "POST" and not number:
+            name = self.post(told)
+            return HttpReply(200, {"message": "Annotation added", "id": _numbered(name)})
+        shown = self.messages.get(f"message-{''.join(number)}")
+        if asked.method != "PATCH" or shown is None:
+            return HttpReply(404, {"message": "Could not find annotation to update"})
+        given = {name: value for name, value in told.items() if value}  # an end stays
+        shown.append({**shown[-1], **given})
+        return HttpReply(200, {"message": "Annotation patched"})
+
+    def _listed(self, asked: ReceivedRequest) -> list[dict[str, Any]]:
+        """The newest that have all of the tags."""
+        wanted, most = set(asked.query.get("tags", [])), int(asked.one("limit") or 100)
+        found = [
+            {"id": _numbered(name), **shown[-1]}
+            for name, shown in self.messages.items()
+            if wanted <= set(shown[-1]["tags"])
+        ]
+        return sorted(found, key=lambda one: -int(one["time"]))[:most]
+
+
+def _numbered(message: str) -> int:
+    return int(message.removeprefix("message-"))
+
+
 class TeamsServer(ChatServer):
     """A workflow that posts adaptive cards: learn.microsoft.com, "Create incoming webhooks"."""
 

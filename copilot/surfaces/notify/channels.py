@@ -99,6 +99,16 @@ class AlertmanagerChannel(Channel):
     url: SecretPlace
 
 
+class GrafanaChannel(Channel):
+    """The annotations of a Grafana; `api` is its address and `/api`."""
+
+    each_change: ClassVar[bool] = True
+
+    kind: Literal["grafana"]
+    token: SecretPlace
+    api: str = Field(pattern=r"^https?://\S+/api/?$")
+
+
 class AnsweredChannel(Channel):
     """One in which people decide by buttons, and ask, where it has what `opened_by` names.
 
@@ -242,6 +252,7 @@ AppChannel = SlackChannel | FeishuChannel | DingTalkAppChannel | WeComAppChannel
 AnyChannel = Annotated[
     AlertmanagerChannel
     | AppriseChannel
+    | GrafanaChannel
     | WebhookChannel
     | AppChannel
     | DingTalkChannel
