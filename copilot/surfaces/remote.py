@@ -102,6 +102,10 @@ def _asked(
         content = {name: v for name, v in content.items() if name not in NAMES}
     key, headers = credential(place, address), {"Content-Type": "application/json"}
     if key:
+        if (
+            not key.isascii() or not key.isprintable()
+        ):  # the client would repeat it in its complaint
+            raise RemoteError("the API key or login holds a line break or no ASCII; set it anew")
         headers["Authorization"] = f"Bearer {key}"
     body = None if content is None else json.dumps(content).encode()
     try:
