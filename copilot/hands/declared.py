@@ -222,7 +222,7 @@ def _switchable(
     around: Surroundings,
     caller: HttpCaller,
 ) -> Switchable:
-    """What it is, with each state read once, so that a wrong one is said before the start."""
+    """What it is, with its states held against each other: a wrong one is said before the start."""
     try:
         if one.dns is not None:
             thing = around.record(one.dns, one.password.get_secret_value() if one.password else "")
@@ -231,8 +231,10 @@ def _switchable(
         else:
             assert one.kubernetes is not None
             thing = ObjectSwitch(one.kubernetes, _cluster(declared, around))
-        for state in one.states.values():
-            thing.holds(state, state)
+        for word, state in one.states.items():
+            for other, held in one.states.items():
+                if thing.holds(held, state) and word != other:
+                    raise StepFailedError(f"what is {other} is {word} as well: tell them apart")
     except StepFailedError as error:
         raise RunnersFileError(path, f"switch.{name}", str(error)) from error
     return thing

@@ -509,6 +509,12 @@ FIELDS: dict[str, tuple[str, str, dict[str, JsonValue], dict[str, JsonValue]]] =
         {"spec": {"source": {"targetRevision": "main"}}},
         {"spec": {"source": {"targetRevision": "v41"}}},
     ),
+    "Argo CD that goes by itself": (
+        "application",
+        "argoproj.io/v1alpha1 Application",
+        {"spec": {"syncPolicy": {"automated": {}}}},
+        {"spec": {"syncPolicy": {"automated": None}}},
+    ),
     "Flux that goes by itself": (
         "kustomization",
         "kustomize.toolkit.fluxcd.io/v1 Kustomization",
@@ -611,7 +617,35 @@ def test_a_weight_that_somebody_moved_meanwhile_is_left() -> None:
         assert "flag is not on, but at none of its states" in moved.error
 
 
+def test_a_list_whose_members_hold_more_than_the_state_says_is_left_whole() -> None:
+    _, what, before, after = FIELDS["Istio's weights"]
+    one = held(what, before)
+    one["spec"]["http"][0] |= {"timeout": "5s", "retries": {"attempts": 2}}  # type: ignore[index]
+    with serving(KubernetesServer([one])) as server:
+        hand = object_hands(server, "virtualservice", before, after)
+        said = "holds spec.http[].retries, spec.http[].retries.attempts, spec.http[].timeout, which"
+        assert said in hand.rehearse(step()).refused
+        assert said in hand.run(step(), "k").error
+        assert one["spec"]["http"][0]["timeout"] == "5s"  # type: ignore[index,call-overload]
+
+
+def test_a_state_with_a_field_that_the_way_back_would_leave_is_refused() -> None:
+    paused: JsonValue = {"spec": {"paused": True}}
+    with pytest.raises(ValueError, match="names other fields than another one"):
+        SwitchTarget.model_validate(
+            {
+                "states": {"on": paused, "off": {"status": {"abort": True}}},
+                "kubernetes": {"kind": "rollout", "name": "web"},
+            }
+        )
+
+
 OUTSIDE: dict[str, tuple[str, JsonValue, str]] = {
+    "two requests in one": (
+        "rollout",
+        {"spec": {"paused": False}, "status": {"abort": True}},
+        "a state is of the status or of the rest",
+    ),
     "a kind nobody allowed": ("secret", {"data": {"a": "b"}}, "kind 'secret' is none of"),
     "another field": ("service", {"spec": {"externalIPs": ["10.6.6.6"]}}, "spec.externalIPs may"),
     "all of a spec": ("virtualservice", {"spec": {}}, "spec may not be set"),

@@ -93,8 +93,9 @@ WRONG = {
         "switch.s: needs one of dns, api and kubernetes",
     ),
     "a switch with one state twice": (
-        '[switch.s]\nstates.a = "1"\nstates.b = "1"\nkubernetes = {kind = "x", name = "y"}\n',
-        "switch.s: two of its states are the same",
+        '[http.c]\nurl = "http://h"\n[switch.s]\nstates.a = "1"\nstates.b = "1"\n'
+        'api = {of = "consul", base = "c", values = {key = "k"}}\n',
+        "switch.s: what is b is a as well",
     ),
     "a DNS name without its key": (DNS_NAME, "switch.www: needs password_env"),
     "a DNS name's variable that is not set": (
