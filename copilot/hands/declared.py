@@ -5,8 +5,9 @@
 
 import hashlib
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple, Protocol, TypeVar
@@ -355,8 +356,7 @@ def meaning(declared: RunnersFile | None, step: PlanStep) -> str:
         path = declared.command.get(str(words[0])) if words else None
         if path is None:
             return ""
-        files = [one for one in map(str, words[1:]) if one.startswith("/") and Path(one).is_file()]
-        return "; ".join(f"{one} sha256:{_hash(Path(one))}" for one in (str(path), *files))
+        return "; ".join(f"{one} sha256:{_hash(one)}" for one in (path, *_files(words[1:])))
     if step.action == "http":
         base = declared.http.get(str(step.arguments.get("base")))
         return base.url if base else ""
@@ -378,6 +378,18 @@ def _place(declared: RunnersFile) -> str:
     if target is None:
         return ""
     return f"namespace {target.namespace}, context {target.context or 'current'}"
+
+
+def _files(words: Sequence[JsonValue]) -> Iterator[Path]:
+    """The files that arguments name: as they stand, after `=`, after `@`; a program runs in `/`."""
+    for word in words:
+        for part in re.split(r"[=@]", str(word)):
+            place = Path("/", part)
+            try:
+                if part and place.is_file():
+                    yield place
+            except OSError:  # too long for a name, or not ours to look at
+                continue
 
 
 def _hash(program: Path) -> str:

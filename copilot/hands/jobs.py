@@ -4,10 +4,12 @@ The id is written down before anything is awaited, by whoever carries the plan o
 A job whose start was not answered is found again by its key, or a person looks; none starts twice.
 """
 
+import hashlib
 import json
 import re
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_validator
@@ -96,9 +98,12 @@ class JobTarget(FrozenModel):
         return job_system(self.system)
 
     def meaning(self, step: PlanStep) -> str:
-        """The system and which job of it."""
+        """The system and which job of it; a system of the operator's own with its file's hash."""
         which = ", ".join(f"{name} {value}" for name, value in sorted(self.of.items()))
-        return f"{self.declared.title.en}: {which}"
+        if not Path(self.system).is_absolute():
+            return f"{self.declared.title.en}: {which}"
+        read = hashlib.sha256(self.declared.model_dump_json().encode()).hexdigest()
+        return f"{self.declared.title.en}: {which}; {self.system} sha256:{read}"
 
     @property
     def told(self) -> str:

@@ -467,6 +467,12 @@ def test_an_own_system_is_read_from_its_file(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert job_system(str(own)).status.meaning("done") == "succeeded"
+    target = JobTarget(system=str(own), base="it", of={"name": "restart"})
+    before = target.meaning(job_step())
+    job_system.cache_clear()
+    own.write_text(own.read_text("utf-8").replace("POST /jobs", "POST /all-jobs"), "utf-8")
+    assert target.meaning(job_step()) != before
+    own.write_text(own.read_text("utf-8").replace("POST /all-jobs", "POST /jobs"), "utf-8")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(own.read_text("utf-8").replace("${name}", "${who}"), encoding="utf-8")
     with pytest.raises(ValueError, match="stands for nothing"):
