@@ -204,12 +204,26 @@ class SwitchRunner:
             except SwitchConflictError:
                 if attempt == TRIES:
                     raise
+            except StepFailedError as error:
+                _raise_unless_done(thing, after, error)
+                break
         done = f"{wanted.switch}: {wanted.before} -> {wanted.after}"
         now = thing.position()
         if not thing.holds(now.value, after):
             problem = f"{done} was taken, and it holds {_short(now.value)}"
             raise StepFailedError(problem, done)
         return f"{done}; {at.notice}" if at.notice else done
+
+
+def _raise_unless_done(thing: Switchable, after: JsonValue, error: StepFailedError) -> None:
+    """A change whose answer was lost may have been done: what it holds now tells."""
+    try:
+        now = thing.position()
+    except StepFailedError:
+        problem = f"{error}; nor can it be read whether it was changed, so look there"
+        raise StepFailedError(problem, error.output) from error
+    if not thing.holds(now.value, after):
+        raise error
 
 
 def _refuse_elsewhere(

@@ -63,13 +63,20 @@ GREEN: JsonValue = ["10.0.2.1"]
 
 @dataclass
 class HeldValue:
-    """A value in memory that is compared and set; `meddled` is what others set it to meanwhile."""
+    """A value in memory that is compared and set; `meddled` is what others set it to meanwhile.
+
+    With `mute` the answer to a change is lost, with `gone` it is not reached afterwards.
+    """
 
     value: JsonValue
     meddled: list[JsonValue] = field(default_factory=list)
     deaf: bool = False
+    mute: bool = False
+    gone: bool = False
 
     def position(self) -> SwitchPosition:
+        if self.gone and not self.mute:
+            raise StepFailedError("not reached")
         return SwitchPosition(self.value, self.value)
 
     def holds(self, value: JsonValue, state: JsonValue) -> bool:
@@ -81,6 +88,9 @@ class HeldValue:
             raise SwitchConflictError("changed meanwhile")
         if not self.deaf:
             self.value = state
+        if self.mute:
+            self.mute = False
+            raise StepFailedError("no answer")
 
     def forbidden(self, at: SwitchPosition, state: JsonValue) -> str:
         return ""
@@ -144,6 +154,14 @@ def test_what_others_changed_meanwhile_is_looked_at_again() -> None:
 def test_a_change_that_was_taken_and_not_done_fails() -> None:
     result = hands(HeldValue(True, deaf=True)).run(step(), "k")
     assert result.error == "flag: on -> off was taken, and it holds true"
+
+
+def test_a_change_whose_answer_was_lost_is_judged_by_what_it_holds() -> None:
+    done = HeldValue(True, mute=True)
+    assert hands(done).run(step(), "k").output == "flag: on -> off"
+    assert hands(HeldValue(True, mute=True, deaf=True)).run(step(), "k").error == "no answer"
+    lost = hands(HeldValue(True, mute=True, gone=True)).run(step(), "k").error
+    assert lost == "no answer; nor can it be read whether it was changed, so look there"
 
 
 def test_a_rehearsal_reads_where_it_is_and_changes_nothing() -> None:
