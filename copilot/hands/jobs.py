@@ -149,9 +149,8 @@ class JobRunner:
         """Ask for the job with its token; check its parameters. Nothing is started."""
         target, asked = self._target(step)
         values = target.values(asked.parameters, "rehearsal")
-        answer = self._send(target, target.declared.probe, {"key": "rehearsal"})
-        if answer.status not in target.declared.probe.expect:
-            return Rehearsal("", f"{answer.address} answers {answer.status}")
+        if problem := self._refused(target, values):
+            return Rehearsal("", problem)
         again = (
             ""
             if target.findable or target.declared.keyed == "idempotent"
@@ -220,10 +219,22 @@ class JobRunner:
             raise StepFailedError(f"job {asked.job!r} is not declared")
         return target, asked
 
+    def _refused(self, target: JobTarget, given: Mapping[str, Scalar]) -> str:
+        """Why it cannot be started with these parameters; empty where nothing speaks against it."""
+        probe = target.declared.probe
+        answer = self._send(target, probe, {"key": "rehearsal"})
+        if answer.status not in probe.expect:
+            return f"{answer.address} answers {answer.status}"
+        if given and probe.takes and not searched(probe.takes, _document(answer, probe)):
+            return f"{target.told} would ignore its parameters: {probe.takes} is not so there"
+        return ""
+
     def _start(self, step: PlanStep, key: str) -> JobHandle:
         target, asked = self._target(step)
         start = target.declared.start
         given = target.values(asked.parameters, _plain_key(key))
+        if target.declared.probe.takes and (problem := self._refused(target, given)):
+            raise StepFailedError(problem)
         values = {**given, **holes_of(given), "json": json.dumps(given, sort_keys=True), "key": key}
         values["uuid"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"incident-copilot:{key}"))
         try:

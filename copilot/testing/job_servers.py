@@ -194,7 +194,7 @@ def _led(server: JobServer, asked: ReceivedRequest) -> HttpReply:
 
 
 def _there(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    return HttpReply(200, {"name": "restart"})
+    return HttpReply(200, {"name": "restart", "ask_variables_on_launch": bool(server.declared)})
 
 
 def _log(server: JobServer, asked: ReceivedRequest) -> HttpReply:

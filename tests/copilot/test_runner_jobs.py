@@ -235,7 +235,7 @@ def test_where_the_system_knows_the_start_again_a_second_one_is_the_same() -> No
 UNANSWERED: dict[str, tuple[str, tuple[ServerFailure, ...], str]] = {
     "the connection ends": ("gitlab", ("hung up",), "RemoteProtocolError"),
     "a gateway's error": ("gitlab", ("unavailable",), "answered 503"),
-    "nor is it found": ("awx", ("hung up", "broken"), "looked for by its key, and http"),
+    "nor is it found": ("rundeck", ("hung up", "broken"), "looked for by its key, and http"),
 }
 
 
@@ -252,7 +252,7 @@ def test_a_start_that_is_not_answered_says_that_it_may_have_started(
 
 
 def test_a_start_that_a_gateway_did_not_wait_for_is_found_by_its_key() -> None:
-    with playing("awx") as played:
+    with playing("rundeck") as played:
         first = begun(played)
         played.server.failures.append("unavailable")
         assert begun(played) == first
@@ -310,6 +310,14 @@ def test_a_rehearsal_asks_for_the_job_and_starts_nothing(played: Played) -> None
     assert not played.server.jobs
 
 
+def test_a_template_that_would_ignore_its_variables_is_not_started() -> None:
+    with playing("awx") as played:
+        played.server.declared = ()
+        assert "would ignore its parameters" in played.runner.rehearse(job_step()).refused
+        assert "would ignore its parameters" in played.runner.run(job_step(), KEY).error
+        assert not played.server.jobs
+
+
 def test_a_wrong_token_is_refused_and_not_shown(played: Played) -> None:
     with playing(played.server.system, token="another-4712") as other:
         assert "401" in other.runner.rehearse(job_step()).refused
@@ -320,16 +328,16 @@ def test_a_wrong_token_is_refused_and_not_shown(played: Played) -> None:
 
 
 HOSTILE_ANSWERS: dict[str, Callable[[], object]] = {
-    "a way to another address": lambda: {"job": "../../tokens"},
+    "a way to another address": lambda: {"id": "../../tokens"},
     "no id": lambda: {},
-    "an object": lambda: {"job": {"a": 1}},
+    "an object": lambda: {"id": {"a": 1}},
 }
 
 
 @pytest.mark.parametrize("answer", HOSTILE_ANSWERS.values(), ids=HOSTILE_ANSWERS.keys())
 def test_an_id_that_is_none_is_never_put_into_an_address(answer: Callable[[], object]) -> None:
-    with playing("awx") as played:
-        played.server.reply = lambda asked: HttpReply(201, answer())  # type: ignore[method-assign]
+    with playing("rundeck") as played:
+        played.server.reply = lambda asked: HttpReply(200, answer())  # type: ignore[method-assign]
         result = played.runner.run(job_step(), KEY)
         assert "look there" in result.error
 
