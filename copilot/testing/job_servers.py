@@ -51,7 +51,7 @@ class JobServer(StrictServer):
         self.system, self.name = system, system
         self.played = PLAYED[system]
         self.jobs: list[PlayedJob] = []
-        self.declared = ("host", "count", KEY_NAME)
+        self.declared: tuple[str, ...] = ("host", "count", KEY_NAME)
         self._ids = itertools.count(101)
 
     def advance(self, state: str) -> None:

@@ -638,13 +638,13 @@ def test_a_weight_that_somebody_moved_meanwhile_is_left() -> None:
 def test_a_list_whose_members_hold_more_than_the_state_says_is_left_whole() -> None:
     _, what, before, after = FIELDS["Istio's weights"]
     one = held(what, before)
-    one["spec"]["http"][0] |= {"timeout": "5s", "retries": {"attempts": 2}}  # type: ignore[index]
+    one["spec"]["http"][0] |= {"timeout": "5s", "retries": {"attempts": 2}}
     with serving(KubernetesServer([one])) as server:
         hand = object_hands(server, "virtualservice", before, after)
         said = "holds spec.http[].retries, spec.http[].retries.attempts, spec.http[].timeout, which"
         assert said in hand.rehearse(step()).refused
         assert said in hand.run(step(), "k").error
-        assert one["spec"]["http"][0]["timeout"] == "5s"  # type: ignore[index,call-overload]
+        assert one["spec"]["http"][0]["timeout"] == "5s"
 
 
 def test_a_state_with_a_field_that_the_way_back_would_leave_is_refused() -> None:
