@@ -1,4 +1,4 @@
-"""Every command that a page shows is one that the programs take; the cheap ones are run."""
+"""Every command that a page shows is one that the programs take; `test_docs_run` runs them."""
 
 import re
 import shlex
