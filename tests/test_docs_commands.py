@@ -1,4 +1,4 @@
-"""Every command that a page shows is one that the programs take; the cheap ones are run."""
+"""Every command that a page shows is one that the programs take; `test_docs_run` runs them."""
 
 import re
 import shlex
@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
-from typer.testing import CliRunner
 
 from copilot.surfaces.cli import app
 from docs import prompts, site_pages, transcripts
@@ -23,12 +22,6 @@ PAGES = {
 PAGES |= {f"senders/{title}": site_pages.sender_page(title, "") for title in site_pages.senders()}
 PROGRAM = get_command(app)
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
-
-# What changes nothing, asks nobody and is quick.
-RUN = re.compile(
-    r"copilot (--version|graph|doctor|incidents|alerts severities|playbook list|db check|users list"
-    r"|tokens list|journal verify|playbook show rollback( --lang zh)?)"
-)
 
 _LINE = re.compile(
     r"^\s*(?:\$ )?(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?((?:copilot|python -m|make) .+)$", re.M
@@ -116,19 +109,6 @@ def test_a_page_shows_only_commands_that_exist(page: str) -> None:
 )
 def test_a_command_that_does_not_exist_is_found(command: str, why: str) -> None:
     assert wrong(command) == why
-
-
-@pytest.mark.integration
-def test_the_cheap_commands_of_the_pages_work() -> None:
-    shown = {" ".join(words(one)) for text in PAGES.values() for one in commands(text)}
-    cheap = sorted(one for one in shown if RUN.fullmatch(one))
-    assert len(cheap) >= 5
-    failed = {
-        one: result.output
-        for one in cheap
-        if (result := CliRunner().invoke(app, words(one)[1:])).exit_code not in (0, 1)
-    }
-    assert failed == {}
 
 
 @pytest.mark.integration
