@@ -6,7 +6,7 @@ from typing import Literal
 from tools.playbook_executor.offers import Offer, offer_with_bar, offers
 from tools.playbook_executor.proposal import ProposalContext, weigh
 from tools.playbook_executor.subject import PlaybookSubject
-from tools.playbook_executor.weighing import CAUTION, Weighing
+from tools.playbook_executor.weighing import CAUTION, PlaybookWeights
 from tools.types import (
     Candidate,
     Choice,
@@ -123,7 +123,7 @@ def choose(
 
     `rules`: of the playbooks for this fault kind and component kind whose preconditions hold and
     whose parameters are known, the one with the highest preference, then the lowest risk, unless
-    the past of another is surely better (see `Weighing`). Beside the chosen one stands `another`,
+    the past of another is surely better (see `PlaybookWeights`). Beside the chosen one stands `another`,
     which it is not surely better than. `ml`:
     of those tried at least `minimum_cases` times in the nearest past cases, the one with the
     highest 5 % quantile of the Beta posterior of its success; without enough cases, the rules'
@@ -149,7 +149,7 @@ def choose(
         for offer in offers(playbooks, first.fault_kind, subject, tried if arm == "ml" else ())
     ]
     ready = [offer for offer in offered if not offer.obstacle]
-    weighing = Weighing(first.fault_kind, subject, history, minimum_cases)
+    weighing = PlaybookWeights(first.fault_kind, subject, history, minimum_cases)
     chosen, reason = (
         _by_outcomes(ready, weighing) if arm == "ml" else _by_preference(ready, weighing)
     )
@@ -165,12 +165,12 @@ def choose(
     return weigh(choice, consulted, offered, subject, {one.id for one in playbooks})
 
 
-def _by_preference(ready: Sequence[Offer], weighing: Weighing) -> tuple[Offer | None, str]:
+def _by_preference(ready: Sequence[Offer], weighing: PlaybookWeights) -> tuple[Offer | None, str]:
     meant = [offer for offer in ready if offer.preference > 0]
     return weighing.foremost(meant) if meant else (None, "")
 
 
-def _by_outcomes(ready: Sequence[Offer], weighing: Weighing) -> tuple[Offer | None, str]:
+def _by_outcomes(ready: Sequence[Offer], weighing: PlaybookWeights) -> tuple[Offer | None, str]:
     """The offer that most surely works; of those without enough cases, the catalogue's first."""
     proven: list[tuple[float, Offer, str]] = []
     untried: list[Offer] = []

@@ -93,7 +93,7 @@ _MOST_PREFERRED = 100  # source: the bound of `Applicability.preference`
 
 
 @dataclass(frozen=True)
-class Weighing:
+class PlaybookWeights:
     """What each answer to one cause did here before, and what the catalogue thinks of it.
 
     The catalogue's preference is a belief worth `minimum_cases` cases: 80 expects 80 of 100 runs to
