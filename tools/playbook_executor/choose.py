@@ -123,8 +123,8 @@ def choose(
 
     `rules`: of the playbooks for this fault kind and component kind whose preconditions hold and
     whose parameters are known, the one with the highest preference, then the lowest risk, unless
-    the past of another is surely better (see `PlaybookWeights`). Beside the chosen one stands `another`,
-    which it is not surely better than. `ml`:
+    the past of another is surely better (see `PlaybookWeights`). Beside the chosen one stands
+    `another`, which it is not surely better than. `ml`:
     of those tried at least `minimum_cases` times in the nearest past cases, the one with the
     highest 5 % quantile of the Beta posterior of its success; without enough cases, the rules'
     choice. `llm`: the rules' choice, and where they have none a proposal of `consulted` that what
