@@ -53,6 +53,9 @@ lock: .venv/.installed-test
 	$(call COMPILE,$(EXTRAS) dns kubernetes mysql oncall openai,requirements-full.lock)
 	# torch requires sympy; it and what only its CUDA build requires are left out.
 	$(call COMPILE,test,requirements-test.lock,editables\nsympy\n,--excludes deploy/not-locked.txt)
+	# What the release itself is built with.
+	printf 'build\ncyclonedx-bom\nhatchling\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --custom-compile-command "make lock" --output-file deploy/requirements-release.lock -
 	mkdir -p dist && $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-file dist/sbom.json deploy/requirements-full.lock
 	$(BIN)/python -m docs.licences
 

@@ -158,7 +158,7 @@ def _halves(text: str, name: str) -> tuple[dict[str, object], str]:
         raise DocumentError(name, "has no front matter: begin with ---, fields, ---")
     try:
         front = yaml.load(head, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none is a ValueError
         raise DocumentError(name, f"front matter is not YAML: {error}") from error
     if not isinstance(front, dict) or not all(isinstance(key, str) for key in front):
         raise DocumentError(name, "front matter is not a mapping of fields")

@@ -120,3 +120,31 @@ def test_every_setting_that_is_set_exists(path: Path) -> None:
 def test_the_image_is_of_this_version() -> None:
     text = (DEPLOY / "kubernetes/kustomization.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(text)["images"][0]["newTag"] == copilot.__version__
+
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def steps(workflow: Path) -> Iterator[dict[str, Any]]:
+    for job in yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"].values():
+        yield from job["steps"]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda one: one.name)
+def test_a_workflow_names_each_action_by_its_commit(workflow: Path) -> None:
+    used = [step["uses"] for step in steps(workflow) if "uses" in step]
+    assert used
+    assert [one for one in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", one)] == []
+
+
+def test_a_release_is_built_by_nothing_but_files_of_known_hashes() -> None:
+    lock = (DEPLOY / "requirements-release.lock").read_text(encoding="utf-8")
+    pinned = re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE)
+    assert {"build", "cyclonedx-bom", "hatchling"} <= set(pinned)
+    assert len(re.findall(r"^[a-z0-9-]+==[^\n]*\\\n +--hash=sha256:", lock, re.M)) == len(pinned)
+    runs = "\n".join(step.get("run", "") for step in steps(ROOT / ".github/workflows/release.yml"))
+    installs = re.findall(r"pip install.*", runs)
+    assert installs == [
+        "pip install --no-deps --require-hashes -r deploy/requirements-release.lock"
+    ]
+    assert set(re.findall(r"python -m build( --no-isolation|)", runs)) == {" --no-isolation"}

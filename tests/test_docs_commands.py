@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from copilot.surfaces.cli import app
-from docs import site_pages, transcripts
+from docs import prompts, site_pages, transcripts
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -136,3 +136,8 @@ def test_the_transcripts_are_what_the_chat_answers() -> None:
     assert transcripts.page() == transcripts.PAGE.read_text(encoding="utf-8"), (
         "python -m docs.transcripts"
     )
+
+
+@pytest.mark.integration
+def test_the_sizes_of_prompts_and_the_verdicts_on_sentences_are_those_told() -> None:
+    assert prompts.page() == prompts.PAGE.read_text(encoding="utf-8"), "python -m docs.prompts"

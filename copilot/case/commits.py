@@ -13,7 +13,7 @@ from copilot.case.state import IncidentState
 from copilot.deps import Deps
 from copilot.model import ReplyCheck
 from copilot.model.fence import Fence
-from copilot.model.replies import ModelReply
+from copilot.model.replies import REPLY_TOKENS, ModelReply
 from copilot.model.table import fitted
 from copilot.ports import Model
 from copilot.sources.deployment import Sources
@@ -47,9 +47,6 @@ SUSPECTS = 2
 
 READ = 40
 """Changed lines that are laid before a model: what a person reads in a minute."""
-
-REPLY = 300
-"""Tokens of a reply: a sentence and a number."""
 
 NAMED = 5
 """So many innocent commits are kept for a person; the newest are asked about first."""
@@ -131,7 +128,9 @@ class CommitQuestion:
         schema = PointedReply.model_json_schema()
         schema["properties"]["line"] = {"enum": ["", *lines]}
         messages = (Message(role="user", content=text),)
-        request = ModelRequest(messages=messages, reply_schema=schema, max_tokens=REPLY)
+        request = ModelRequest(
+            messages=messages, reply_schema=schema, max_tokens=REPLY_TOKENS["change"], kind="change"
+        )
         return cls(case, lines, request, prompt)
 
     def check(self, reply: PointedReply) -> ReplyCheck[PointedReply]:

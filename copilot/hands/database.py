@@ -191,7 +191,9 @@ def limit_refusal(target: DatabaseTarget, wanted: LimitArguments, found: Connect
     """Why its limit is left as it is; empty where it may be set."""
     if found.most not in (wanted.before, wanted.value):
         return f"it was planned from {wanted.before} on, and is: {_told(found)}"
-    if wanted.value > max(target.most_connections, found.most):
+    if wanted.value > found.highest:
+        return f"{target.told} takes {found.highest} at most until it is restarted"
+    if not target.most_connections or wanted.value > max(target.most_connections, found.most):
         return f"at most {target.most_connections} are allowed by most_connections: {_told(found)}"
     return ""
 
@@ -258,7 +260,7 @@ class FactsWithSessions:
         about = f":{target.component}"
         named: dict[str, Fact] = {f"database{about}": name}
         named[f"connection_share{about}"] = limit.used / max(1, limit.most)
-        if target.most_connections > limit.most:
+        if min(target.most_connections, limit.highest) > limit.most:
             named[f"connection_limit{about}"] = float(limit.most)
         if runaway is not None:
             named[f"runaway_session{about}"] = runaway.session

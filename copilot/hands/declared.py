@@ -5,8 +5,9 @@
 
 import hashlib
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple, Protocol, TypeVar
@@ -222,7 +223,7 @@ def _switchable(
     around: Surroundings,
     caller: HttpCaller,
 ) -> Switchable:
-    """What it is, with each state read once, so that a wrong one is said before the start."""
+    """What it is, with its states held against each other: a wrong one is said before the start."""
     try:
         if one.dns is not None:
             thing = around.record(one.dns, one.password.get_secret_value() if one.password else "")
@@ -231,8 +232,10 @@ def _switchable(
         else:
             assert one.kubernetes is not None
             thing = ObjectSwitch(one.kubernetes, _cluster(declared, around))
-        for state in one.states.values():
-            thing.holds(state, state)
+        for word, state in one.states.items():
+            for other, held in one.states.items():
+                if thing.holds(held, state) and word != other:
+                    raise StepFailedError(f"what is {other} is {word} as well: tell them apart")
     except StepFailedError as error:
         raise RunnersFileError(path, f"switch.{name}", str(error)) from error
     return thing
@@ -353,8 +356,7 @@ def meaning(declared: RunnersFile | None, step: PlanStep) -> str:
         path = declared.command.get(str(words[0])) if words else None
         if path is None:
             return ""
-        files = [one for one in map(str, words[1:]) if one.startswith("/") and Path(one).is_file()]
-        return "; ".join(f"{one} sha256:{_hash(Path(one))}" for one in (str(path), *files))
+        return "; ".join(f"{one} sha256:{_hash(one)}" for one in (path, *_files(words[1:])))
     if step.action == "http":
         base = declared.http.get(str(step.arguments.get("base")))
         return base.url if base else ""
@@ -376,6 +378,18 @@ def _place(declared: RunnersFile) -> str:
     if target is None:
         return ""
     return f"namespace {target.namespace}, context {target.context or 'current'}"
+
+
+def _files(words: Sequence[JsonValue]) -> Iterator[Path]:
+    """The files that arguments name: as they stand, after `=`, after `@`; a program runs in `/`."""
+    for word in words:
+        for part in re.split(r"[=@]", str(word)):
+            place = Path("/", part)
+            try:
+                if part and place.is_file():
+                    yield place
+            except OSError:  # too long for a name, or not ours to look at
+                continue
 
 
 def _hash(program: Path) -> str:

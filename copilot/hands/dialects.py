@@ -46,10 +46,11 @@ class DatabaseSession(NamedTuple):
 
 
 class ConnectionLimit(NamedTuple):
-    """How many connections are allowed, and how many there are."""
+    """How many connections are allowed, how many there are, and what it can be raised to."""
 
     most: int
     used: int
+    highest: int
 
 
 class DatabaseDialect(Protocol):
@@ -118,7 +119,9 @@ _LIMIT = text(
 
 
 class PostgreSqlDialect:
-    """PostgreSQL; its limit is that of the one database, as the server's needs a restart."""
+    """PostgreSQL; its limit is that of the one database, up to the server's (`max_connections`),
+    which needs a restart.
+    """
 
     grant = "pg_signal_backend"
 
@@ -141,8 +144,8 @@ class PostgreSqlDialect:
         connection.execute(text(act), {"pid": found.pid, "session": found.session})
 
     def limit(self, connection: Connection) -> ConnectionLimit:
-        own, most, used, _ = connection.execute(_LIMIT).one()
-        return ConnectionLimit(most if own < 0 else own, used)
+        own, server, used, _ = connection.execute(_LIMIT).one()
+        return ConnectionLimit(server if own < 0 else min(own, server), used, server)
 
     def set_limit(self, connection: Connection, value: int) -> None:
         name = connection.execute(_LIMIT).one()[3]
@@ -180,6 +183,8 @@ _PRIVILEGES = text(
     "concat(quote(substring_index(current_user(), '@', 1)), '@', "
     "quote(substring_index(current_user(), '@', -1)))"
 )
+_MYSQL_MOST = 100_000
+"""source: MariaDB's and MySQL's manuals, range of the variable max_connections."""
 _MAY_END = frozenset({"SUPER", "CONNECTION ADMIN", "CONNECTION_ADMIN"})
 _SAME_START_S = 2.0
 """The start of a server follows from its uptime, in whole seconds."""
@@ -213,7 +218,7 @@ class MySqlDialect:
 
     def limit(self, connection: Connection) -> ConnectionLimit:
         most, used = connection.execute(_CONNECTIONS).one()
-        return ConnectionLimit(int(most), int(used))
+        return ConnectionLimit(int(most), int(used), _MYSQL_MOST)
 
     def set_limit(self, connection: Connection, value: int) -> None:
         connection.execute(text(f"SET GLOBAL max_connections = {value:d}"))

@@ -52,6 +52,12 @@ class JobRequest(FrozenModel):
     expect: tuple[int, ...] = (200,)
 
 
+class JobProbe(JobRequest):
+    """Whether the job is there, and by `takes` whether it takes the parameters it is given."""
+
+    takes: JmesPath | None = None
+
+
 class JobStart(JobRequest):
     """The start: the job's id is in the answer, its place in a queue in `Location`, or it is known
     by the parameter `named`.
@@ -119,7 +125,7 @@ class JobSystem(FrozenModel):
     token_as: str = Field(pattern=r"^[A-Za-z0-9-]{1,60}$")
     every_s: float = Field(ge=1, le=60)
     keyed: Literal["by_parameter", "always", "idempotent"] = "by_parameter"
-    probe: JobRequest
+    probe: JobProbe
     start: JobStart
     queue: JobQueue | None = None
     find: JobSearch | None = None

@@ -4,10 +4,12 @@ The id is written down before anything is awaited, by whoever carries the plan o
 A job whose start was not answered is found again by its key, or a person looks; none starts twice.
 """
 
+import hashlib
 import json
 import re
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_validator
@@ -96,9 +98,12 @@ class JobTarget(FrozenModel):
         return job_system(self.system)
 
     def meaning(self, step: PlanStep) -> str:
-        """The system and which job of it."""
+        """The system and which job of it; a system of the operator's own with its file's hash."""
         which = ", ".join(f"{name} {value}" for name, value in sorted(self.of.items()))
-        return f"{self.declared.title.en}: {which}"
+        if not Path(self.system).is_absolute():
+            return f"{self.declared.title.en}: {which}"
+        read = hashlib.sha256(self.declared.model_dump_json().encode()).hexdigest()
+        return f"{self.declared.title.en}: {which}; {self.system} sha256:{read}"
 
     @property
     def told(self) -> str:
@@ -144,9 +149,8 @@ class JobRunner:
         """Ask for the job with its token; check its parameters. Nothing is started."""
         target, asked = self._target(step)
         values = target.values(asked.parameters, "rehearsal")
-        answer = self._send(target, target.declared.probe, {"key": "rehearsal"})
-        if answer.status not in target.declared.probe.expect:
-            return Rehearsal("", f"{answer.address} answers {answer.status}")
+        if problem := self._refused(target, values):
+            return Rehearsal("", problem)
         again = (
             ""
             if target.findable or target.declared.keyed == "idempotent"
@@ -179,27 +183,33 @@ class JobRunner:
     ) -> JobProgress:
         """How far it is. One whose time is up, or with a reason to `stop`, is cancelled.
 
-        A system that does not answer is asked again until the job's time is up.
+        A system that does not answer is asked again until the job's time is up, and a cancel that
+        it does not take is sent again.
         """
         now = self._clock.now()
-        until, told = since + step.timeout_s, ""
+        until, told, refused = since + step.timeout_s, "", ""
         if now > until:
             stop = stop or f"it did not end within {step.timeout_s:g} s"
         try:
             target, _ = self._target(step)
             if stop and not handle.cancelled:
-                handle = handle.model_copy(update={"cancelled": stop})
-                self._cancel(target, handle)
+                try:
+                    self._cancel(target, handle)
+                    handle = handle.model_copy(update={"cancelled": stop})
+                except StepFailedError as problem:  # told again at the next look
+                    refused = str(problem)
             handle, state, told = self._state(target, handle)
             if state in ("succeeded", "failed"):
                 error = "" if state == "succeeded" else _joined(told, handle.cancelled)
                 said = told + self._log(target, handle)
-                return JobProgress(handle, told, _result(key, error, said, since, now))
+                return JobProgress(handle, shown(told), _result(key, error, said, since, now))
         except StepFailedError as problem:
             told = str(problem)
-        if handle.cancelled and now > until + CANCELLED_WITHIN_S:
-            error = f"{handle.cancelled}; it was told to end and may still run: {told}"
-            return JobProgress(handle, told, _result(key, error, "", since, now))
+        told = _joined(told, refused)
+        if now > until + CANCELLED_WITHIN_S:
+            taken = "was" if handle.cancelled else "could not be"
+            error = f"{handle.cancelled or stop}; it {taken} told to end and may still run: {told}"
+            return JobProgress(handle, shown(told), _result(key, error, "", since, now))
         return JobProgress(handle, shown(told))
 
     def _target(self, step: PlanStep) -> tuple[JobTarget, JobArguments]:
@@ -209,19 +219,31 @@ class JobRunner:
             raise StepFailedError(f"job {asked.job!r} is not declared")
         return target, asked
 
+    def _refused(self, target: JobTarget, given: Mapping[str, Scalar]) -> str:
+        """Why it cannot be started with these parameters; empty where nothing speaks against it."""
+        probe = target.declared.probe
+        answer = self._send(target, probe, {"key": "rehearsal"})
+        if answer.status not in probe.expect:
+            return f"{answer.address} answers {answer.status}"
+        if given and probe.takes and not searched(probe.takes, _document(answer, probe)):
+            return f"{target.told} would ignore its parameters: {probe.takes} is not so there"
+        return ""
+
     def _start(self, step: PlanStep, key: str) -> JobHandle:
         target, asked = self._target(step)
         start = target.declared.start
         given = target.values(asked.parameters, _plain_key(key))
+        if target.declared.probe.takes and (problem := self._refused(target, given)):
+            raise StepFailedError(problem)
         values = {**given, **holes_of(given), "json": json.dumps(given, sort_keys=True), "key": key}
         values["uuid"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"incident-copilot:{key}"))
         try:
             answer = self._send(target, start, values)
         except UnknownEndError as error:
-            if (known := self.found(step, key)) is not None:
-                return known
-            problem = f"{error}; it may have been started: look there before it is tried again"
-            raise StepFailedError(problem) from error
+            return self._started_or_not(step, key, str(error))
+        if answer.status >= 500 and answer.status not in start.expect:
+            lost = f"{answer.address} answered {answer.status}"
+            return self._started_or_not(step, key, lost, answer.body)
         if answer.status not in start.expect:
             raise StepFailedError(f"{answer.address} answered {answer.status}", answer.body)
         if start.named:
@@ -234,6 +256,21 @@ class JobRunner:
             return JobHandle(id=_id(told))
         problem = f"{answer.address} answered {answer.status} without the job's id; look there"
         raise StepFailedError(problem, answer.body)
+
+    def _started_or_not(
+        self, step: PlanStep, key: str, problem: str, output: str = ""
+    ) -> JobHandle:
+        """The job of a start that was not answered, or whose answer leaves open what was done: a
+        gateway that waited in vain says 502 or 504 (RFC 9110, 15.6).
+        """
+        try:
+            known = self.found(step, key)
+        except StepFailedError as error:
+            known, problem = None, f"{problem}; it was looked for by its key, and {error}"
+        if known is not None:
+            return known
+        problem = f"{problem}; it may have been started: look there before it is tried again"
+        raise StepFailedError(problem, output)
 
     def _state(
         self, target: JobTarget, handle: JobHandle
@@ -248,7 +285,8 @@ class JobRunner:
                 return handle, "failed", f"{system.title.en}: {lost}"
             if found is None:
                 return handle, "queued", f"{system.title.en}: queued"
-            handle = handle.model_copy(update={"id": _id(found)})
+            # One that left the queue before it was told to end there is told again, by its id.
+            handle = handle.model_copy(update={"id": _id(found), "cancelled": ""})
         answer = self._send(target, system.status, handle.model_dump())
         document = _document(answer, system.status)
         state_at = text(system.status.state, handle.model_dump())

@@ -300,6 +300,9 @@ class ObjectSwitch:
         """All that the state says; what the server adds to it does not count."""
         if not isinstance(state, dict) or not state:
             raise StepFailedError(f"{self._at.told}: a state is a mapping of fields")
+        if "status" in state and len(state) > 1:
+            problem = "a state is of the status or of the rest: no request sets both"
+            raise StepFailedError(f"{self._at.told}: {problem}")
         for path in _leaves(state):
             if not any(f"{path}.".startswith(f"{one}.") for one in self._kind.writable):
                 may = ", ".join(self._kind.writable)
@@ -320,6 +323,9 @@ class ObjectSwitch:
 
     def _merge(self, at: SwitchPosition, state: JsonValue, *, dry_run: bool) -> None:
         assert isinstance(state, dict)
+        if lost := sorted(_lost(state, at.value)):
+            problem = f"holds {', '.join(lost)[:200]}, which the state does not name"
+            raise StepFailedError(f"{self._at.told} {problem}: a list is replaced whole")
         metadata = state.get("metadata")
         bound: dict[str, JsonValue] = {**metadata} if isinstance(metadata, dict) else {}
         bound["resourceVersion"] = at.version
@@ -342,10 +348,38 @@ def _leaves(state: dict[str, JsonValue], place: str = "") -> Iterator[str]:
 
 
 def _within(state: JsonValue, value: JsonValue) -> bool:
-    """Whether `value` has all that `state` says; false and null may be left out by the server."""
+    """Whether `value` has all that `state` says; false and null may be left out by the server.
+
+    An empty mapping says that there is one: Argo CD synchronises by itself with `automated: {}`.
+    """
     if isinstance(state, dict):
         held = value if isinstance(value, dict) else {}
-        return all(_within(one, held.get(key)) for key, one in state.items())
+        there = bool(state) or isinstance(value, dict)
+        return there and all(_within(one, held.get(key)) for key, one in state.items())
     if isinstance(state, list) and isinstance(value, list):
         return len(state) == len(value) and all(map(_within, state, value))
-    return same(state, value) or (not value and state in (None, False))
+    absent = not value and not isinstance(value, dict)
+    return same(state, value) or (absent and state in (None, False))
+
+
+def _lost(state: JsonValue, value: JsonValue, place: str = "") -> set[str]:
+    """What the members of lists hold that the state does not name: a merge patch (RFC 7386) puts
+    its own list in their place, and nobody would bring it back.
+    """
+    if isinstance(state, dict) and isinstance(value, dict):
+        found = (_lost(one, value.get(key), f"{place}.{key}") for key, one in state.items())
+        return set().union(*found)
+    if isinstance(state, list) and isinstance(value, list):
+        return {f"{place}{one}".lstrip(".") for one in {*_names(value)} - {*_names(state)}}
+    return set()
+
+
+def _names(value: JsonValue) -> Iterator[str]:
+    """The path of each field within, whichever member of a list has it."""
+    if isinstance(value, list):
+        for member in value:
+            yield from (f"[]{one}" for one in _names(member))
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield f".{key}"
+            yield from (f".{key}{inner}" for inner in _names(one))

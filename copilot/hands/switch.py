@@ -7,7 +7,7 @@ is not as the approved step says, changed on the condition that it is as it was 
 import hashlib
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple, Protocol, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -125,8 +125,9 @@ class SwitchTarget(WithPassword):
         places = (self.password_env, self.password_file, self.password_vault)
         if self.dns is not None and not any(places):
             raise ValueError("needs password_env: the variable with the secret of its TSIG key")
-        if len({_written(state) for state in self.states.values()}) < len(self.states):
-            raise ValueError("two of its states are the same")
+        if self.kubernetes is not None and (odd := _unlike(self.states)):
+            problem = "names other fields than another one; write null for one that is not there"
+            raise ValueError(f"state {odd!r} {problem}, else no way back restores it")
         if self.dns is not None and not all(
             isinstance(state, list) and state for state in self.states.values()
         ):
@@ -203,12 +204,26 @@ class SwitchRunner:
             except SwitchConflictError:
                 if attempt == TRIES:
                     raise
+            except StepFailedError as error:
+                _raise_unless_done(thing, after, error)
+                break
         done = f"{wanted.switch}: {wanted.before} -> {wanted.after}"
         now = thing.position()
         if not thing.holds(now.value, after):
             problem = f"{done} was taken, and it holds {_short(now.value)}"
             raise StepFailedError(problem, done)
         return f"{done}; {at.notice}" if at.notice else done
+
+
+def _raise_unless_done(thing: Switchable, after: JsonValue, error: StepFailedError) -> None:
+    """A change whose answer was lost may have been done: what it holds now tells."""
+    try:
+        now = thing.position()
+    except StepFailedError:
+        problem = f"{error}; nor can it be read whether it was changed, so look there"
+        raise StepFailedError(problem, error.output) from error
+    if not thing.holds(now.value, after):
+        raise error
 
 
 def _refuse_elsewhere(
@@ -218,6 +233,25 @@ def _refuse_elsewhere(
         known = [name for name, state in target.states.items() if thing.holds(at.value, state)]
         where = " and ".join(known) or f"at none of its states: {_short(at.value)}"
         raise StepFailedError(f"{wanted.switch} is not {wanted.before}, but {where}")
+
+
+def _unlike(states: Mapping[str, JsonValue]) -> str:
+    """A state with a field that another one leaves as it is; empty where there is none."""
+    fields = {name: set(_fields(state)) for name, state in states.items()}
+    for name, ours in fields.items():
+        for theirs in fields.values():
+            for one in ours:
+                if not any(one[: len(two)] == two[: len(one)] for two in theirs):
+                    return name
+    return ""
+
+
+def _fields(state: JsonValue) -> Iterator[tuple[str, ...]]:
+    if isinstance(state, dict) and state:
+        for key, one in state.items():
+            yield from ((key, *inner) for inner in _fields(one))
+    else:
+        yield ()
 
 
 def _written(value: JsonValue) -> str:

@@ -19,6 +19,7 @@ MOST_HYPOTHESES = 2
 REPLY_TOKENS: Mapping[QuestionKind, int] = {
     "triage": 150,
     "plan": 300,
+    "change": 300,
     "narrative": 800,
     "diagnosis": 1_200,
 }

@@ -133,7 +133,7 @@ def _entities(path: Path) -> Iterator[dict[str, Any]]:
                 yield one
     except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise _wrong(path, f"cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none is a ValueError
         raise _wrong(path, f"is not YAML: {error}") from error
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -42,6 +43,13 @@ PAGES = 20
 
 MOST_CALENDAR = 16 * 1024 * 1024
 
+LONGEST_S = 20.0
+"""Of laying out one calendar; a rule that never comes true, such as every 30 February, is searched
+for to the year 9999, in 0.4 to 10 s (`rrulestr("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30")`)."""
+
+MISREAD = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)
+"""What reading a document of another shape raises, or a date that no calendar has."""
+
 
 class CalendarSource:
     """A calendar: who is named by an event is on call while it lasts.
@@ -59,7 +67,7 @@ class CalendarSource:
             calendar = Calendar.from_ical(self._text())
             events: list[Fields] = [*islice(calendar.walk("VEVENT"), MOST_EVENTS)]
             return [*self._expanded(events, window)]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except MISREAD as error:
             problem = f"it is no calendar that can be read: {plain(str(error), 120)}"
             raise SourceError(self._name, problem, recoverable=False) from error
 
@@ -69,7 +77,10 @@ class CalendarSource:
             for one in events
             if "RECURRENCE-ID" in one
         }
+        until = monotonic() + LONGEST_S
         for one in events:
+            if monotonic() > until:
+                raise ValueError(f"its rules take longer than {LONGEST_S:g} s")
             if str(one.get("STATUS", "")).upper() == "CANCELLED":
                 continue
             begins = self._moment(one["DTSTART"].dt)
@@ -160,7 +171,7 @@ class PlatformSource:
         api = self._api()
         try:
             found = [*self._ask(api, self._schedule, start, end)]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except MISREAD as error:
             problem = f"the answer has another shape: {plain(str(error), 120)}"
             raise SourceError(api.source, problem, recoverable=False) from error
         finally:
@@ -239,7 +250,7 @@ def fetched(name: str, where: str, folder: Path, timeout_s: float) -> bytes:
     try:
         if not where.startswith(("https://", "http://")):
             return (folder / where).expanduser().read_bytes()[:MOST_CALENDAR]
-        kept = bytearray()
+        kept, until = bytearray(), monotonic() + timeout_s
         with (
             httpx.Client(timeout=timeout_s, trust_env=False) as client,
             client.stream("GET", where) as answer,
@@ -250,6 +261,9 @@ def fetched(name: str, where: str, folder: Path, timeout_s: float) -> bytes:
                 if len(kept) > MOST_CALENDAR:
                     problem = f"it has more than {MOST_CALENDAR} bytes"
                     raise SourceError(said, problem, recoverable=False)
+                if monotonic() > until:
+                    problem = f"no whole answer within {timeout_s:g} s"
+                    raise SourceError(said, problem, recoverable=True)
         return bytes(kept)
     except httpx.HTTPStatusError as error:
         status = f"its server answered {error.response.status_code}"

@@ -102,6 +102,9 @@ def _asked(
         content = {name: v for name, v in content.items() if name not in NAMES}
     key, headers = credential(place, address), {"Content-Type": "application/json"}
     if key:
+        # The client would repeat it in its complaint; a header is Latin-1.
+        if not key.isprintable() or max(key) > "\xff":
+            raise RemoteError("the API key or login holds what no header can hold; set it anew")
         headers["Authorization"] = f"Bearer {key}"
     body = None if content is None else json.dumps(content).encode()
     try:

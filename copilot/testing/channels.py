@@ -116,8 +116,8 @@ class LineServer(ChatServer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.frames: queue.Queue[str] = queue.Queue()
-        self.receipts: queue.Queue[str] = queue.Queue()
+        self.frames: queue.Queue[str | bytes] = queue.Queue()
+        self.receipts: queue.Queue[str | bytes] = queue.Queue()
         self._line: Server | None = None
 
     def clear(self) -> None:
@@ -149,7 +149,7 @@ class LineServer(ChatServer):
                 with contextlib.suppress(queue.Empty):
                     line.send(self.frames.get(timeout=0.02))
                 with contextlib.suppress(TimeoutError):
-                    self.receipts.put(str(line.recv(timeout=0.02)))
+                    self.receipts.put(line.recv(timeout=0.02))
         except ConnectionClosed:
             return
 
@@ -224,14 +224,20 @@ class SlackServer(LineServer):
         if path != "/chat.postMessage":
             return HttpReply(200, {"ok": False, "error": "unknown_method"})
         if "thread_ts" in told:
-            self.threads.setdefault(told["thread_ts"], []).append(told["text"])
-            return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": "in a thread"})
+            thread = self.threads.setdefault(told["thread_ts"], [])
+            thread.append(told["text"])
+            stamp = f"{told['thread_ts']}/{len(thread) - 1}"
+            return HttpReply(200, {"ok": True, "channel": told["channel"], "ts": stamp})
         return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": self.post(told)})
 
     def _update(self, told: dict[str, Any]) -> HttpReply:
         # A name that `chat.postMessage` takes is no channel to `chat.update`.
         if told.get("channel") != "C0SRE":
             return HttpReply(200, {"ok": False, "error": "channel_not_found"})
+        thread, _, number = str(told.get("ts")).partition("/")
+        if number and thread in self.threads:
+            self.threads[thread][int(number)] = told["text"]
+            return HttpReply(200, {"ok": True, "channel": "C0SRE", "ts": told["ts"]})
         if told.get("ts") not in self.messages:
             return HttpReply(200, {"ok": False, "error": "message_not_found"})
         self.messages[told["ts"]].append(told)
@@ -310,6 +316,53 @@ def _wrong_button(button: dict[str, Any]) -> bool:
         or button.get("style", "primary") not in ("primary", "danger")
         or any(len(asks[one]["text"]) > most for one, most in longest.items() if asks)
     )
+
+
+class GrafanaServer(ChatServer):
+    """Annotations of an organization: grafana.com/docs/grafana/v12.4/developer-resources/
+    api-reference/http-api/annotations. A region is kept whole, as it stood after each change.
+    """
+
+    name = "grafana"
+    token = "glsa_fake-token"
+
+    def reply(self, asked: ReceivedRequest) -> HttpReply:
+        """200 with a number; 401 for another token, 404 for what is not there."""
+        if asked.headers.get("authorization") != f"Bearer {self.token}":
+            return HttpReply(401, {"message": "Invalid API key", "messageId": "api-key.invalid"})
+        if self.answers:
+            return HttpReply(self.answers.popleft(), {"message": "refused"})
+        _, api, kind, *number = asked.path.split("/")
+        if (api, kind) != ("api", "annotations"):
+            return HttpReply(404, {"message": "Not found"})
+        if asked.method == "GET":
+            return HttpReply(200, self._listed(asked))
+        told = json.loads(asked.body)
+        if not told.get("text") or len(json.dumps(told.get("tags", []))) > 500:
+            return HttpReply(400, {"message": "Failed to save annotation"})
+        if asked.method == "POST" and not number:
+            name = self.post(told)
+            return HttpReply(200, {"message": "Annotation added", "id": _numbered(name)})
+        shown = self.messages.get(f"message-{''.join(number)}")
+        if asked.method != "PATCH" or shown is None:
+            return HttpReply(404, {"message": "Could not find annotation to update"})
+        given = {name: value for name, value in told.items() if value}  # an end stays
+        shown.append({**shown[-1], **given})
+        return HttpReply(200, {"message": "Annotation patched"})
+
+    def _listed(self, asked: ReceivedRequest) -> list[dict[str, Any]]:
+        """The newest that have all of the tags."""
+        wanted, most = set(asked.query.get("tags", [])), int(asked.one("limit") or 100)
+        found = [
+            {"id": _numbered(name), **shown[-1]}
+            for name, shown in self.messages.items()
+            if wanted <= set(shown[-1]["tags"])
+        ]
+        return sorted(found, key=lambda one: -int(one["time"]))[:most]
+
+
+def _numbered(message: str) -> int:
+    return int(message.removeprefix("message-"))
 
 
 class TeamsServer(ChatServer):

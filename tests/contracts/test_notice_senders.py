@@ -15,7 +15,7 @@ import pytest
 from copilot.ports import NoticeError, NoticeSender
 from copilot.surfaces.notify.routing import NotifyFile
 from copilot.surfaces.notify.wiring import sender
-from copilot.testing.channels import ChatServer, SlackServer, TeamsServer
+from copilot.testing.channels import ChatServer, GrafanaServer, SlackServer, TeamsServer
 from copilot.testing.dingtalk_server import DingTalkAppServer, DingTalkServer
 from copilot.testing.feishu_server import FeishuServer
 from copilot.testing.strict_http import HttpReply, ReceivedRequest, serving
@@ -30,6 +30,7 @@ SECRETS = {
     "DING": DingTalkServer.secret,
     "DING_APP": DingTalkAppServer.client_secret,
     "WECOM_APP": WeComAppServer.secret,
+    "GRAFANA": GrafanaServer.token,
 }
 
 
@@ -124,6 +125,18 @@ PLATFORMS = {
         {45009: ("again", 60.0), 60020: ("target", 0.0), 40058: ("message", 0.0)},
         once=True,
     ),
+    "grafana": Platform(
+        GrafanaServer,
+        {"kind": "grafana", "token": {"env": "GRAFANA"}},
+        "/api",
+        True,
+        {
+            429: ("again", 0.0),
+            500: ("again", 0.0),
+            403: ("target", 0.0),
+            400: ("message", 0.0),
+        },
+    ),
     "wecom": Platform(
         WeComServer,
         {"kind": "wecom", "url": {"env": "URL"}, "language": "zh"},
@@ -164,7 +177,7 @@ def built(name: str, server: ChatServer, **changed: str) -> NoticeSender:
     platform = PLATFORMS[name]
     declared = {"name": name, **platform.declared}
     if "url" not in declared:
-        declared["api"] = server.url
+        declared["api"] = f"{server.url}{platform.path}"
     if name == "dingtalk_app":
         declared["files"] = server.url
     file = NotifyFile.model_validate(

@@ -86,9 +86,10 @@ def test_a_folder_is_read_with_all_its_files(file: Path) -> None:
     [
         ("kind: Component\nmetadata: [x]", "entity 1 has no metadata.name"),
         ("kind: [", "is not YAML"),
+        ("kind: API\nmetadata: {name: a}\nspec: {since: 2026-02-30}", "is not YAML: day is out"),
         ("kind: Component\nmetadata: {name: &a [x, *a]}", "entity 1 has no metadata.name"),
     ],
-    ids=["no name", "no YAML", "a name without end"],
+    ids=["no name", "no YAML", "a day of no month", "a name without end"],
 )
 def test_a_wrong_file_is_named(text: str, said: str, file: Path) -> None:
     file.write_text(text)

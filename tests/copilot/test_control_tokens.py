@@ -19,7 +19,7 @@ FAMILIES = {
     "Llama 3": "<|begin_of_text|> <|start_header_id|> <|eot_id|> <|eom_id|> <|python_tag|>",
     "Gemma": "<bos> <eos> <start_of_turn> <end_of_turn> <unused42> <2mass> [@BOS@] <0x0A>",
     "Mistral": "[AVAILABLE_TOOLS] [/AVAILABLE_TOOLS] [TOOL_CALLS] [SYSTEM_PROMPT] [THINK]",
-    "DeepSeek": "<｜begin▁of▁sentence｜> <｜User｜> <｜Assistant｜> <｜tool▁calls▁begin｜>",
+    "DeepSeek": "<｜begin▁of▁sentence｜> <｜User｜> <｜tool▁calls▁begin｜> ｜DSML｜",
     "harmony": "<|start|> <|channel|> <|message|> <|call|> <|return|> <|constrain|> <|end|>",
     "GLM": "[gMASK] [sMASK] <sop> <eop> <|user|> <|observation|>",
     "MiniMax": "]~b] [e~[ <minimax:tool_call>",
@@ -57,10 +57,16 @@ def test_the_tokens_that_real_tokenizers_name_are_broken() -> None:
     assert [one for one in tokens if one in without_control_tokens(f"x{one}y")] == []
 
 
-@given(st.text(alphabet="<|>/[]@~ INSTbe_end data｜＜", max_size=60))
+PIECES = [*(token for tokens in FAMILIES.values() for token in tokens.split()), *"<|>/[]@~｜＜ "]
+
+
+@given(
+    st.text(alphabet="<|>/[]@~ INSTbe_end data｜＜", max_size=60)
+    | st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
+)
 def test_nothing_that_is_left_has_the_shape_of_a_token(text: str) -> None:
     left = without_control_tokens(text)
-    assert not re.search(r"<(?![\s=]|<?(?:data|end) |$)|\[/?[A-Z]{2,}\]", left)
+    assert not re.search(r"<(?![\s=]|<?(?:data|end) |$)|\[/?[A-Z]{2,}\]|｜\w+｜", left)
     assert without_control_tokens(left) == left
 
 

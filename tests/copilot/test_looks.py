@@ -13,7 +13,7 @@ import anyio
 import pytest
 from mcp.client.client import Client
 from mcp.server import MCPServer
-from mcp.types import ToolAnnotations
+from mcp.types import CallToolResult, ToolAnnotations
 
 from copilot.sources.deployment import Sources
 from copilot.sources.looks import relay
@@ -111,9 +111,17 @@ def test_a_storm_asks_about_the_first_services_only() -> None:
     assert [one[0] for one in server.asked] == ["s0", "s1", "s2"]
 
 
+class SilentTextServer(HostileServer):
+    """It answers with a document alone, which is as large as it likes."""
+
+    async def events(self, service: str, since: int, most: int) -> CallToolResult:  # type: ignore[override]
+        return CallToolResult(content=[], structured_content={"rows": [str(self.answer)]})
+
+
 @pytest.mark.parametrize(
     ("server", "more", "said"),
     [
+        (SilentTextServer("x" * 5000), {"most_bytes": 1024, "lines": "rows"}, "larger than 1024"),
         (HostileServer("x" * 5000), {"most_bytes": 1024}, "the answer is larger than 1024 bytes"),
         (HostileServer(wait_s=5), {"timeout_s": 0.05}, "no answer within 0.05 s"),
         (HostileServer(ValueError("no such pod")), {}, "the tool failed: "),
@@ -123,7 +131,7 @@ def test_a_storm_asks_about_the_first_services_only() -> None:
         (HostileServer("no json"), {"readings": "depth"}, "the answer is of another shape"),
         (HostileServer('{"depth": "full"}'), {"readings": "depth"}, "of another shape"),
     ],
-    ids=["huge", "hang", "fails", "writes", "not pinned", "gone", "no JSON", "no number"],
+    ids=["document", "huge", "hang", "fails", "writes", "not pinned", "gone", "no JSON", "number"],
 )
 def test_what_a_server_does_wrong_is_said_and_nothing_is_found(
     server: HostileServer, more: dict[str, Any], said: str

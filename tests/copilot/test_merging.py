@@ -231,9 +231,13 @@ def test_on_the_page_and_by_the_api(engine: Engine, store: Store, wall: Wall) ->
     form = {"csrf": csrf, f"alert.{key}": "1", "reason": "another zone"}
     assert client.post("/console/incidents/n2/split", data=form).status_code == 303
     assert "拆分自" in client.get("/console/incidents/n3").text
+    many = {"alerts": [*range(201)], "by": "rob", "reason": "no"}
+    admin = {"authorization": f"Bearer {TOKEN}"}
+    refused = client.post("/incidents/n2/split", json=many, headers=admin)
+    assert (refused.status_code, "at most 200" in refused.text) == (422, True)
     told = client.post(
         "/incidents/n3/merge", json={"into": "n1", "by": "rob", "reason": "no"},
-        headers={"authorization": f"Bearer {TOKEN}"},
+        headers=admin,
     )  # fmt: skip
     assert told.json() == {
         "status": "recorded", "incident": "n1", "incident_status": "investigating",

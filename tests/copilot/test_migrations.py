@@ -145,14 +145,14 @@ def test_check_and_upgrade_say_where_the_database_stands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = Flags(None, tmp_path, None)
-    assert call("db_check", flags, {}) == 0
+    assert call("db_check", flags, {"as_json": False}) == 0
     assert "no store yet" in capsys.readouterr().out
     schema_1(load(data_dir=tmp_path).store_url)
-    assert call("db_check", flags, {}) == 1
+    assert call("db_check", flags, {"as_json": False}) == 1
     assert "run: copilot db upgrade" in capsys.readouterr().out
     assert call("db_upgrade", flags, {}) == 0
     assert f"schema version {SCHEMA_VERSION}, from 1" in capsys.readouterr().out
-    assert call("db_check", flags, {}) == 0
+    assert call("db_check", flags, {"as_json": False}) == 0
     assert "up to date" in capsys.readouterr().out
 
 

@@ -1,11 +1,20 @@
 """Deciding and asking in Feishu: the same as in Slack, signed and encrypted its way."""
 
+import base64
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from copilot.ports import NoticeError
 from copilot.store import Store
+from copilot.surfaces.notify.channel_http import ChannelHttp
+from copilot.surfaces.notify.doors import ButtonPress, ForgedError
+from copilot.surfaces.notify.feishu import FeishuApi
+from copilot.surfaces.notify.feishu_door import FeishuLine
+from copilot.surfaces.notify.lines import LineHolder
 from copilot.testing.feishu_server import FeishuServer
 from copilot.testing.strict_http import serving
 from tests.copilot.channel_world import (
@@ -147,3 +156,79 @@ def test_an_answer_in_feishu_calls_nobody(chat: FeishuChat) -> None:
     (answer,) = chat.server.threads["om_t"]
     assert "the log says" in answer
     assert "<" not in answer
+
+
+LINE = {
+    one: it for one, it in FEISHU.items() if one not in ("encrypt_key", "verification_token")
+} | {"long_connection": True}
+
+
+def lined(server: FeishuServer, secret: str = FeishuServer.app["app_secret"]) -> FeishuLine:
+    http = ChannelHttp(["127.0.0.1"])
+    return FeishuLine(FeishuApi(http, "cli_fake", SecretStr(secret), lambda: NOW, server.url))
+
+
+def test_feishu_is_answered_over_its_long_connection(store: Store, lark: FeishuServer) -> None:
+    lark.clear()
+    chat = FeishuChat(store, lark, LINE)  # type: ignore[arg-type]
+    pressed = lark.press(chat.buttons["approve"], "U0APP")
+    event = lark.event("card.action.trigger", pressed, "ev-1")
+    line = chat.desk.door.line
+    assert line is not None
+    holder = LineHolder("it", line, chat.desk)
+    about: dict[str, Any] = {"message_id": "m-1", "sum": 1, "seq": 0, "trace_id": "t"}
+    try:
+        lark.frames.put(lark.framed(b'{"PingInterval": 90}', "pong"))
+        lark.frames.put(lark.framed(event, **about))
+        while lark.receipts.qsize() < 2:
+            holder.work()
+    finally:
+        holder.close()
+    assert lark.receipts.get() == lark.framed(b"", "ping"), "it is kept open"
+    toast = {
+        "toast": {"content": "已批准,操作人 the approver。(演练,不会真正执行)", "type": "success"}
+    }
+    said = json.dumps(toast, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    data = base64.b64encode(said.encode()).decode()
+    assert lark.receipts.get() == lark.framed(b'{"code":200,"data":"%s"}' % data.encode(), **about)
+    assert chat.status() == "approved"
+    assert chat.post(*lark.pressed(chat.buttons["take"], "U0RESP", NOW)).status_code == 401
+
+
+def test_an_event_in_pieces_counts_when_all_are_there_in_any_order(lark: FeishuServer) -> None:
+    button = {"value": {"choice": "take", "incident": "I1"}}
+    event = lark.event("card.action.trigger", lark.press(button, "U0APP"), "ev-1")
+    line = lined(lark)
+    parts: dict[str, Any] = {"message_id": "m-1", "sum": 2}
+    assert line.heard(lark.framed(event[50:], seq=1, **parts)).receipt is None
+    told = line.heard(lark.framed(event[:50], seq=0, **parts)).arrival
+    assert isinstance(told, ButtonPress)
+    assert (told.user.id, told.value.choice, told.key) == ("U0APP", "take", "ev-1")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\xff\xff\xff",
+        "a text",
+        FeishuServer.framed(FeishuServer, b"no json", sum=1),  # type: ignore[arg-type]
+        FeishuServer.framed(FeishuServer, b"{}", sum=999, seq=1, message_id="m"),  # type: ignore[arg-type]
+    ],
+    ids=["no protobuf", "a text", "no JSON", "too many pieces"],
+)
+def test_a_frame_of_another_form_is_said_to_be_one(lark: FeishuServer, frame: bytes | str) -> None:
+    with pytest.raises(ForgedError):
+        lined(lark).heard(frame)
+
+
+def test_pieces_that_never_end_are_not_kept_for_ever(lark: FeishuServer) -> None:
+    line = lined(lark)
+    for number in range(50):
+        line.heard(lark.framed(b"{", message_id=f"m-{number}", sum=2, seq=0))
+    assert line.heard(lark.framed(b"}", message_id="m-0", sum=2, seq=1)).receipt is None
+
+
+def test_a_long_connection_is_not_opened_with_a_wrong_secret(lark: FeishuServer) -> None:
+    with pytest.raises(NoticeError, match="10014") as caught:
+        lined(lark, "wrong").address()
+    assert caught.value.fault == "target"

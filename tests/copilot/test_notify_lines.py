@@ -69,8 +69,8 @@ def test_slack_is_answered_over_socket_mode(store: Store) -> None:
             until(lambda: bool(server.whispers))
             assert server.whispers == [("U0RESP", "It is yours, the responder.")]
             noted = len(store.journal.events("I1"))
-            server.frames.put(server.enveloped("interactive", "e-2", pressed))
-            holder.work()
+            again = server.enveloped("interactive", "e-2", pressed)
+            assert worked(holder, server, again) == {"envelope_id": "e-2"}, "or it is sent for ever"
             assert len(store.journal.events("I1")) == noted, "it came before"
             server.frames.put(json.dumps({"type": "disconnect", "reason": "refresh_requested"}))
             holder.work()
@@ -105,6 +105,9 @@ class LostLine:
 
     def heard(self, frame: str | bytes) -> LineMessage:
         return LineMessage()
+
+    def beat(self) -> None:
+        pass
 
 
 def test_a_line_that_does_not_open_rests_and_says_so_without_its_secret(

@@ -36,6 +36,12 @@ WRONG = {
     "a key of nobody": ("wait: 3\n" + FILE, "wait: is not a key of this file; see docs/notify.md"),
     "a key twice": (FILE + "hosts: [a]\n", "'hosts' stands there twice"),
     "no YAML": ("targets: [", "is not YAML: line 1"),
+    "a day of no month": (
+        "# x\nhosts: [2026-02-30]\n",
+        "line 2: what reads like a date or a number is none",
+    ),
+    "a number of a word": ("hosts: [!!int s3cret]", "line 1: what reads like a date or a number"),
+    "a list in itself": ("hosts: &a [*a]", "is not YAML: ValueError"),
     "a secret in the file": (
         FILE.replace("{env: SHOP}", "slack://a/b/c"),
         "targets[0].apprise.url: a secret does not stand in this file",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -163,6 +164,7 @@ NO_CALENDAR = {
         "UID:x|SUMMARY:a|DTSTART:19700101T000000Z|RRULE:FREQ=DAILY;BYHOUR=1,2,3,4,5,6,7,8,9,10"
         ";BYMINUTE=1,2,3,4,5"
     ),
+    "longer than time has": calendar("UID:x|SUMMARY:a|DTSTART:20260101T000000Z|DURATION:P9999999D"),
 }
 
 
@@ -174,6 +176,15 @@ def test_what_is_no_calendar_is_said(case: str, tmp_path: Path) -> None:
     assert problem is not None
     assert "no calendar that can be read" in problem.en
     assert problem.zh.startswith("无法读取")
+
+
+def test_rules_that_take_long_to_lay_out_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_call_remote, "LONGEST_S", -1.0)
+    one = roster(file(tmp_path, CALENDAR_FILE), calendar(WEEKLY))
+    assert named(one, WHEN) == []
+    assert "its rules take longer than" in str(one.on_call(WHEN).problem)
 
 
 WHEN = at("2026-03-10 12:00")
@@ -256,9 +267,15 @@ def test_a_platform_is_asked_as_it_wants_to_be(platform: str, tmp_path: Path) ->
         server.answer = {"oncalls": 7, "data": [], "results": None}
         one.refresh(WHEN + 120)
         assert "another shape" in str(one.on_call(WHEN + 120).problem)
+        server.answer = b'{"oncalls": [{"user": {"email": "a"}, "escalation_level": 1e999,' + (
+            b'"start": null, "end": null}], "data": [], "results": []}'
+        )
+        one.refresh(WHEN + 180)  # a number without an end is one more of them
 
 
-def test_a_calendar_is_fetched_from_an_address_that_is_not_repeated(tmp_path: Path) -> None:
+def test_a_calendar_is_fetched_from_an_address_that_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = calendar("UID:1|SUMMARY:anna|DTSTART:20260310T100000Z|DTEND:20260310T180000Z")
     with serving(SchedulePlatform("", "/s3cret/team.ics", text)) as server:
         (tmp_path / "address").write_text(f"{server.url}/s3cret/team.ics?key=s3cret")
@@ -266,6 +283,11 @@ def test_a_calendar_is_fetched_from_an_address_that_is_not_repeated(tmp_path: Pa
         place = f"{{file: '{tmp_path / 'address'}'}}"
         one = roster(file(tmp_path, f"schedules: [{{name: a, ical: {place}}}]"))
         assert named(one, WHEN) == ["anna"]
+        with monkeypatch.context() as slow:
+            slow.setattr(on_call_remote, "monotonic", count(0, 10).__next__)
+            one.refresh(WHEN)
+        dribbles = str(one.on_call(WHEN).problem)
+        assert "no whole answer within 2 s" in dribbles
         server.failures.append("unavailable")
         one.refresh(WHEN)
     problem = str(one.on_call(WHEN).problem)

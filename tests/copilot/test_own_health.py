@@ -83,6 +83,17 @@ def test_every_panel_has_a_question() -> None:
     assert all(target["expr"] for panel in panels for target in panel["targets"])
 
 
+def test_every_panel_leads_to_a_page_of_the_console(store: Store) -> None:
+    panels = json.loads(DASHBOARD.read_text("utf-8"))["panels"]
+    links = [one for panel in panels for one in panel["links"]]
+    assert len(links) == len(panels)
+    assert all(panel["fieldConfig"]["defaults"]["links"] == panel["links"] for panel in panels)
+    app = create_app(CountedEngine(store, NOW), load())
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        for page in {one["url"].removeprefix("${console}") for one in links}:
+            assert client.get(page).status_code == 200, page
+
+
 SERIES = {
     'up{job="incident-copilot"}': "1x40",
     'copilot_leading{instance="a"}': "0x40",

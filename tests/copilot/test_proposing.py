@@ -53,6 +53,7 @@ class Desk:
         self.model = PolicyModel(say=lambda _texts, _schema: "{}")
         self.facts: dict[str, Fact] = {}
         self.limits = Limits()
+        self.playbooks = playbooks()
 
     def plans(
         self,
@@ -66,7 +67,7 @@ class Desk:
             sources=Sources(configuration=Configured(self.facts)),
             clock=CLOCK,
             runner=Refusing(),
-            playbooks=playbooks(),
+            playbooks=self.playbooks,
             limits=self.limits,
             arm=arm,
             model=self.model,
@@ -157,6 +158,7 @@ def test_what_is_not_confirmed_leaves_it_to_a_person(desk: Desk, change: dict[st
 
 def test_it_is_not_asked_where_no_answer_could_change_anything(desk: Desk) -> None:
     desk.facts = {"flag:pay": "one-tap"}
+    desk.playbooks = tuple(one for one in desk.playbooks if one.id == "disable-feature")
     found = desk.plans({**FILLS, "playbook": "", "parameters": []})
     assert found is not None
     assert found.playbook_id == "disable-feature"

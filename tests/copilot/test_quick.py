@@ -145,6 +145,17 @@ def test_nobody_stops_in_the_name_of_another(folder: Path, store: Store) -> None
     assert "you are 'root' here" in refused.output
 
 
+@pytest.mark.parametrize("key", ["s3cret-\nof-two-lines", "s3cret-\u5bc6"])
+def test_a_key_that_no_header_can_hold_is_not_repeated(
+    key: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COPILOT_API_KEY", key)
+    refused = run("stop", "--reason", "x", "--by", "root")
+    assert refused.exit_code == 2
+    assert "holds what no header can hold" in refused.output
+    assert "s3cret" not in refused.output
+
+
 def test_a_service_that_does_not_answer_is_passed_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,12 +18,13 @@ from copilot.hands.database import (
     DatabaseRunner,
     DatabaseTarget,
     FactsWithSessions,
+    limit_refusal,
     refusal,
 )
-from copilot.hands.dialects import DatabaseSession
+from copilot.hands.dialects import ConnectionLimit, DatabaseSession
 from copilot.sources.clock import SystemClock
 from copilot.sources.deployment import UnconfiguredSource
-from tools.playbook_executor.vocabulary import SessionArguments
+from tools.playbook_executor.vocabulary import LimitArguments, SessionArguments
 from tools.types import PlanStep
 
 TOKEN = "4711-1772546400123456-0123456789ab"
@@ -375,6 +376,40 @@ def limit_step(before: int, value: int) -> PlanStep:
     )
 
 
+LIMITS = {
+    "raised": (100, 150, ConnectionLimit(100, 90, 500), 200, ""),
+    "set back": (150, 100, ConnectionLimit(150, 90, 500), 200, ""),
+    "above the bound": (100, 250, ConnectionLimit(100, 90, 500), 200, "at most 200 are allowed"),
+    "lowered where nothing is to be set": (
+        *(150, 100, ConnectionLimit(150, 90, 500), 0),
+        "at most 0 are allowed",
+    ),
+    "above what the server takes": (
+        *(100, 150, ConnectionLimit(100, 90, 100), 200),
+        "takes 100 at most until it is restarted",
+    ),
+    "another than was planned from": (
+        *(100, 150, ConnectionLimit(120, 90, 500), 200),
+        "it was planned from 100",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "found", "bound", "said"), LIMITS.values(), ids=LIMITS.keys()
+)
+def test_a_limit_is_set_only_within_every_bound(
+    before: int, value: int, found: ConnectionLimit, bound: int, said: str
+) -> None:
+    wanted = LimitArguments(
+        verb="set_limit", database="d", limit="connections", before=before, value=value
+    )
+    bounded = TARGET.model_copy(update={"most_connections": bound})
+    refused = limit_refusal(bounded, wanted, found)
+    assert said in refused
+    assert bool(refused) == bool(said)
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
 def test_a_limit_is_raised_within_its_bounds_and_set_back(
@@ -383,25 +418,22 @@ def test_a_limit_is_raised_within_its_bounds_and_set_back(
     place = request.getfixturevalue("mariadb" if kind == "mariadb" else "shop")
     make = maria if kind == "mariadb" else target
     user = "hand" if kind == "mariadb" else "copilot"
-    bound = {"most_connections": 250}
     with make(place, user).connected() as connection:
-        most = make(place, user).dialect.limit(connection).most
-    runner = DatabaseRunner({"d": make(place, user, **bound)}, SystemClock())
-    assert (
-        "at most 0 are allowed"
-        in (
-            DatabaseRunner({"d": make(place, user)}, SystemClock()).run(
-                limit_step(most, most + 20), "k"
-            )
-        ).error
-    )
-    assert "at most 250" in runner.rehearse(limit_step(most, 280)).refused
+        dialect = make(place, user).dialect
+        if kind == "postgresql":
+            assert dialect.limit(connection).most == dialect.limit(connection).highest
+            dialect.set_limit(connection, 50)
+        most = dialect.limit(connection).most
+    runner = DatabaseRunner({"d": make(place, user, most_connections=most + 40)}, SystemClock())
+    assert f"at most {most + 40}" in runner.rehearse(limit_step(most, most + 45)).refused
     raised = runner.run(limit_step(most, most + 20), "k")
     assert raised.ok, raised.error
     assert f"connections {most} -> {most + 20}" in raised.output
     assert "already" in runner.run(limit_step(most, most + 20), "k").output
-    assert "it was planned from" in runner.run(limit_step(most + 5, most + 30), "k").error
     assert runner.run(limit_step(most + 20, most), "k").ok
+    if kind == "postgresql":
+        more = limit_step(most, most + 70)
+        assert "at most until it is restarted" in runner.rehearse(more).refused
 
 
 def test_a_limit_is_not_multiplied() -> None:

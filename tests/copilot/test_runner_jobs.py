@@ -17,7 +17,7 @@ from copilot.hands.job_systems import JobParameter, job_system
 from copilot.hands.jobs import CANCELLED_WITHIN_S, JobHandle, JobRunner, JobTarget
 from copilot.store import HaltRecord, OutboxEntry, Store, StoreError
 from copilot.testing.job_servers import JOB_TOKEN, KEY_NAME, PLAYED, JobServer
-from copilot.testing.strict_http import HttpReply, serving
+from copilot.testing.strict_http import HttpReply, ServerFailure, serving
 from tools.types import PlanStep, Timestamp
 
 KEY = "inc-1:" + "a" * 64 + ":0"
@@ -168,6 +168,41 @@ def test_a_job_that_does_not_end_is_cancelled_and_given_up_after_a_while() -> No
         assert "may still run" in given_up.result.error
 
 
+def test_a_cancel_that_was_not_taken_is_sent_again(played: Played) -> None:
+    handle, step = begun(played), job_step()
+    played.server.advance("running")
+    handle = played.runner.look(step, KEY, handle, 1000.0).handle
+    played.server.failures.append("unavailable")
+    seen = played.runner.look(step, KEY, handle, 1000.0, "anna stopped it")
+    assert not played.server.jobs[0].cancelled
+    assert "503 to the cancel" in seen.told
+    done = played.runner.look(step, KEY, seen.handle, 1000.0, "anna stopped it")
+    assert played.server.jobs[0].cancelled
+    assert done.result is not None
+
+
+def test_a_job_that_left_the_queue_while_it_was_told_to_end_there_is_told_by_its_id() -> None:
+    with playing("jenkins") as played:
+        handle = begun(played).model_copy(update={"cancelled": "anna stopped it"})
+        played.server.advance("running")
+        left = played.runner.look(job_step(), KEY, handle, 1000.0, "anna stopped it").handle
+        assert left.id == "101"
+        assert played.runner.look(job_step(), KEY, left, 1000.0, "anna stopped it").result
+        assert played.server.jobs[0].cancelled
+
+
+def test_a_job_that_ended_while_nobody_looked_is_not_taken_for_cancelled(played: Played) -> None:
+    handle, step = begun(played), job_step()
+    played.server.advance("running")
+    handle = played.runner.look(step, KEY, handle, 1000.0).handle
+    played.server.advance("succeeded")
+    played.server.failures.append("forbidden")  # as AWS says of one that has ended
+    played.clock.sleep(3600)
+    done = played.runner.look(step, KEY, handle, 1000.0).result
+    assert done is not None
+    assert done.ok
+
+
 def test_a_system_that_is_away_for_a_while_is_asked_again(played: Played) -> None:
     handle, step = begun(played), job_step()
     played.server.advance("succeeded")
@@ -197,12 +232,31 @@ def test_where_the_system_knows_the_start_again_a_second_one_is_the_same() -> No
             assert len(played.server.jobs) == 1
 
 
-def test_a_start_that_breaks_off_says_that_it_may_have_started() -> None:
-    with playing("gitlab") as played:
-        played.server.failures.append("hung up")
+UNANSWERED: dict[str, tuple[str, tuple[ServerFailure, ...], str]] = {
+    "the connection ends": ("gitlab", ("hung up",), "RemoteProtocolError"),
+    "a gateway's error": ("gitlab", ("unavailable",), "answered 503"),
+    "nor is it found": ("rundeck", ("hung up", "broken"), "looked for by its key, and http"),
+}
+
+
+@pytest.mark.parametrize(("system", "failures", "said"), UNANSWERED.values(), ids=UNANSWERED)
+def test_a_start_that_is_not_answered_says_that_it_may_have_started(
+    system: str, failures: tuple[ServerFailure, ...], said: str
+) -> None:
+    with playing(system) as played:
+        played.server.failures.extend(failures)
         result = played.runner.run(job_step(), KEY)
+        assert said in result.error
         assert "it may have been started: look there" in result.error
         assert not played.runner.again(job_step())
+
+
+def test_a_start_that_a_gateway_did_not_wait_for_is_found_by_its_key() -> None:
+    with playing("rundeck") as played:
+        first = begun(played)
+        played.server.failures.append("unavailable")
+        assert begun(played) == first
+        assert len(played.server.jobs) == 1
 
 
 @pytest.mark.parametrize("system", LED)
@@ -256,6 +310,14 @@ def test_a_rehearsal_asks_for_the_job_and_starts_nothing(played: Played) -> None
     assert not played.server.jobs
 
 
+def test_a_template_that_would_ignore_its_variables_is_not_started() -> None:
+    with playing("awx") as played:
+        played.server.declared = ()
+        assert "would ignore its parameters" in played.runner.rehearse(job_step()).refused
+        assert "would ignore its parameters" in played.runner.run(job_step(), KEY).error
+        assert not played.server.jobs
+
+
 def test_a_wrong_token_is_refused_and_not_shown(played: Played) -> None:
     with playing(played.server.system, token="another-4712") as other:
         assert "401" in other.runner.rehearse(job_step()).refused
@@ -266,16 +328,16 @@ def test_a_wrong_token_is_refused_and_not_shown(played: Played) -> None:
 
 
 HOSTILE_ANSWERS: dict[str, Callable[[], object]] = {
-    "a way to another address": lambda: {"job": "../../tokens"},
+    "a way to another address": lambda: {"id": "../../tokens"},
     "no id": lambda: {},
-    "an object": lambda: {"job": {"a": 1}},
+    "an object": lambda: {"id": {"a": 1}},
 }
 
 
 @pytest.mark.parametrize("answer", HOSTILE_ANSWERS.values(), ids=HOSTILE_ANSWERS.keys())
 def test_an_id_that_is_none_is_never_put_into_an_address(answer: Callable[[], object]) -> None:
-    with playing("awx") as played:
-        played.server.reply = lambda asked: HttpReply(201, answer())  # type: ignore[method-assign]
+    with playing("rundeck") as played:
+        played.server.reply = lambda asked: HttpReply(200, answer())  # type: ignore[method-assign]
         result = played.runner.run(job_step(), KEY)
         assert "look there" in result.error
 
@@ -413,6 +475,12 @@ def test_an_own_system_is_read_from_its_file(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert job_system(str(own)).status.meaning("done") == "succeeded"
+    target = JobTarget(system=str(own), base="it", of={"name": "restart"})
+    before = target.meaning(job_step())
+    job_system.cache_clear()
+    own.write_text(own.read_text("utf-8").replace("POST /jobs", "POST /all-jobs"), "utf-8")
+    assert target.meaning(job_step()) != before
+    own.write_text(own.read_text("utf-8").replace("POST /all-jobs", "POST /jobs"), "utf-8")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(own.read_text("utf-8").replace("${name}", "${who}"), encoding="utf-8")
     with pytest.raises(ValueError, match="stands for nothing"):

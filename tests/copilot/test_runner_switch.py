@@ -63,13 +63,20 @@ GREEN: JsonValue = ["10.0.2.1"]
 
 @dataclass
 class HeldValue:
-    """A value in memory that is compared and set; `meddled` is what others set it to meanwhile."""
+    """A value in memory that is compared and set; `meddled` is what others set it to meanwhile.
+
+    With `mute` the answer to a change is lost, with `gone` it is not reached afterwards.
+    """
 
     value: JsonValue
     meddled: list[JsonValue] = field(default_factory=list)
     deaf: bool = False
+    mute: bool = False
+    gone: bool = False
 
     def position(self) -> SwitchPosition:
+        if self.gone and not self.mute:
+            raise StepFailedError("not reached")
         return SwitchPosition(self.value, self.value)
 
     def holds(self, value: JsonValue, state: JsonValue) -> bool:
@@ -81,6 +88,9 @@ class HeldValue:
             raise SwitchConflictError("changed meanwhile")
         if not self.deaf:
             self.value = state
+        if self.mute:
+            self.mute = False
+            raise StepFailedError("no answer")
 
     def forbidden(self, at: SwitchPosition, state: JsonValue) -> str:
         return ""
@@ -144,6 +154,14 @@ def test_what_others_changed_meanwhile_is_looked_at_again() -> None:
 def test_a_change_that_was_taken_and_not_done_fails() -> None:
     result = hands(HeldValue(True, deaf=True)).run(step(), "k")
     assert result.error == "flag: on -> off was taken, and it holds true"
+
+
+def test_a_change_whose_answer_was_lost_is_judged_by_what_it_holds() -> None:
+    done = HeldValue(True, mute=True)
+    assert hands(done).run(step(), "k").output == "flag: on -> off"
+    assert hands(HeldValue(True, mute=True, deaf=True)).run(step(), "k").error == "no answer"
+    lost = hands(HeldValue(True, mute=True, gone=True)).run(step(), "k").error
+    assert lost == "no answer; nor can it be read whether it was changed, so look there"
 
 
 def test_a_rehearsal_reads_where_it_is_and_changes_nothing() -> None:
@@ -509,6 +527,12 @@ FIELDS: dict[str, tuple[str, str, dict[str, JsonValue], dict[str, JsonValue]]] =
         {"spec": {"source": {"targetRevision": "main"}}},
         {"spec": {"source": {"targetRevision": "v41"}}},
     ),
+    "Argo CD that goes by itself": (
+        "application",
+        "argoproj.io/v1alpha1 Application",
+        {"spec": {"syncPolicy": {"automated": {}}}},
+        {"spec": {"syncPolicy": {"automated": None}}},
+    ),
     "Flux that goes by itself": (
         "kustomization",
         "kustomize.toolkit.fluxcd.io/v1 Kustomization",
@@ -611,7 +635,35 @@ def test_a_weight_that_somebody_moved_meanwhile_is_left() -> None:
         assert "flag is not on, but at none of its states" in moved.error
 
 
+def test_a_list_whose_members_hold_more_than_the_state_says_is_left_whole() -> None:
+    _, what, before, after = FIELDS["Istio's weights"]
+    one = held(what, before)
+    one["spec"]["http"][0] |= {"timeout": "5s", "retries": {"attempts": 2}}
+    with serving(KubernetesServer([one])) as server:
+        hand = object_hands(server, "virtualservice", before, after)
+        said = "holds spec.http[].retries, spec.http[].retries.attempts, spec.http[].timeout, which"
+        assert said in hand.rehearse(step()).refused
+        assert said in hand.run(step(), "k").error
+        assert one["spec"]["http"][0]["timeout"] == "5s"
+
+
+def test_a_state_with_a_field_that_the_way_back_would_leave_is_refused() -> None:
+    paused: JsonValue = {"spec": {"paused": True}}
+    with pytest.raises(ValueError, match="names other fields than another one"):
+        SwitchTarget.model_validate(
+            {
+                "states": {"on": paused, "off": {"status": {"abort": True}}},
+                "kubernetes": {"kind": "rollout", "name": "web"},
+            }
+        )
+
+
 OUTSIDE: dict[str, tuple[str, JsonValue, str]] = {
+    "two requests in one": (
+        "rollout",
+        {"spec": {"paused": False}, "status": {"abort": True}},
+        "a state is of the status or of the rest",
+    ),
     "a kind nobody allowed": ("secret", {"data": {"a": "b"}}, "kind 'secret' is none of"),
     "another field": ("service", {"spec": {"externalIPs": ["10.6.6.6"]}}, "spec.externalIPs may"),
     "all of a spec": ("virtualservice", {"spec": {}}, "spec may not be set"),

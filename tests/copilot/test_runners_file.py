@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import JsonValue
 from typer.testing import CliRunner, Result
 
 from copilot import hands, wiring
@@ -93,8 +94,9 @@ WRONG = {
         "switch.s: needs one of dns, api and kubernetes",
     ),
     "a switch with one state twice": (
-        '[switch.s]\nstates.a = "1"\nstates.b = "1"\nkubernetes = {kind = "x", name = "y"}\n',
-        "switch.s: two of its states are the same",
+        '[http.c]\nurl = "http://h"\n[switch.s]\nstates.a = "1"\nstates.b = "1"\n'
+        'api = {of = "consul", base = "c", values = {key = "k"}}\n',
+        "switch.s: what is b is a as well",
     ),
     "a DNS name without its key": (DNS_NAME, "switch.www: needs password_env"),
     "a DNS name's variable that is not set": (
@@ -473,3 +475,26 @@ def test_an_ansible_playbook_is_tried_by_check_and_run_by_its_digest(tmp_path: P
     assert done.read_text(encoding="utf-8") == "restarted by w-1"
     play.write_text(play.read_text(encoding="utf-8").replace("0600", "0644"), encoding="utf-8")
     assert "was changed since it was approved" in runner.run(step, "k").error
+
+
+NAMED = {
+    "as it stands": "{file}",
+    "after an equals sign": "--inventory={file}",
+    "after an at sign": "-e@{file}",
+    "both": "--extra-vars=@{file}",
+    "from the root, where it runs": "{relative}",
+}
+
+
+@pytest.mark.parametrize("word", NAMED.values(), ids=NAMED)
+def test_a_file_that_an_argument_names_is_in_what_is_approved(word: str, tmp_path: Path) -> None:
+    named = tmp_path / "hosts"
+    named.write_text("web-1", encoding="utf-8")
+    declared = read_runners(written(tmp_path, '[command]\nrun = "/bin/true"\n'))
+    shown = word.format(file=named, relative=str(named).lstrip("/"))
+    argv: list[JsonValue] = ["run", shown, "web-1"]
+    step = PlanStep(index=0, title="t", action="command", arguments={"argv": argv})
+    before = meaning(declared, step)
+    assert before.count("sha256:") == 2
+    named.write_text("db-1", encoding="utf-8")
+    assert meaning(declared, step) != before

@@ -52,7 +52,7 @@ def test_each_schema_is_brought_forward_with_its_incidents_plans_and_journal(
     documents = rows(older, sql="SELECT id, document FROM incidents")
     flags = Flags(None, older.parent, None)
     assert call("db_upgrade", flags, {}) == 0
-    assert call("db_check", flags, {}) == 0
+    assert call("db_check", flags, {"as_json": False}) == 0
     assert "up to date" in capsys.readouterr().out
     assert {table: rows(older, sql=sql) for table, sql in queries.items()} == before
     with closing(Store(load(data_dir=older.parent).store_url)) as store:
@@ -95,13 +95,17 @@ def test_a_variable_that_sets_nothing_is_named_with_what_may_be_meant(
     assert without_effect(variables, Settings.model_fields, moved) == (f"{variable} ({said})",)
 
 
-def test_doctor_and_a_file_of_settings_name_what_is_no_setting(
+def test_doctor_the_demo_and_a_file_of_settings_name_what_is_no_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COPILOT_PROMETEUS_URL", "http://prometheus")
-    call("doctor", Flags(None, tmp_path, None), {})
+    call("doctor", Flags(None, tmp_path, None), {"as_json": False})
     assert "COPILOT_PROMETEUS_URL (did you mean prometheus_url?)" in " ".join(
         capsys.readouterr().out.split()
+    )
+    call("demo", Flags(None, tmp_path, None), {"incident": "none-of-this-name", "yes": True})
+    assert capsys.readouterr().err.startswith(
+        "no such setting, it has no effect: COPILOT_PROMETEUS_URL (did you mean prometheus_url?)"
     )
     file = tmp_path / "settings.toml"
     file.write_text('lokki_url = "http://loki"\n', encoding="utf-8")

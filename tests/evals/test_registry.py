@@ -35,7 +35,7 @@ def test_every_suite_has_a_published_name_and_published_keys() -> None:
 
 def test_benchmarks_and_trainings_have_their_published_names() -> None:
     benches = {"detector", "clusterer", "logs", "locate", "ingest", "brief", "redaction", "site"}
-    benches |= {"storm", "fleet", "watch"}
+    benches |= {"storm", "fleet", "viewers", "watch"}
     assert set(BENCHMARKS) == benches
     assert set(TRAININGS) == {"calibration", "ranker"}
 

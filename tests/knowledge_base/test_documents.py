@@ -108,6 +108,10 @@ def test_what_cannot_be_seen_is_dropped_from_the_text() -> None:
     ("change", "says"),
     [
         (("---\nid", "id"), "front matter"),
+        (
+            ("kind: note", "kind: note\norigin: {date: 2026-02-30}"),
+            "front matter is not YAML: day is",
+        ),
         (("kind: note", "kind: rumour"), "kind"),
         (("[pool_exhaustion]", "[gremlins]"), "fault_kinds.0"),
         (("[pool_exhaustion]", "[]"), "fault_kinds"),

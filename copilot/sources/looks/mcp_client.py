@@ -174,12 +174,13 @@ class McpAsker:
 
     def _content(self, one: DeclaredLook, told: CallToolResult) -> LookAnswer | SourceError:
         text = "\n".join(part.text for part in told.content if isinstance(part, TextContent))
-        if len(text.encode("utf-8", "replace")) > one.most_bytes:
+        structured = told.structured_content
+        sizes = (len(each.encode("utf-8", "replace")) for each in (text, json.dumps(structured)))
+        if max(sizes) > one.most_bytes:
             problem = f"the answer is larger than {one.most_bytes} bytes"
             return SourceError(self._name, problem, recoverable=False)
         if told.is_error:
             return SourceError(self._name, f"the tool failed: {_plain(text)}", recoverable=False)
-        structured = told.structured_content
         if structured is None or set(structured) == {"result"}:  # the SDK's wrapping of a text
             return text
         return structured if one.readings or one.lines or one.changes else text

@@ -9,7 +9,7 @@ from copilot.store.conversations import folded_line
 from copilot.surfaces.chat.ledger import Ledger
 from copilot.surfaces.chat.report import AnswerPart
 from copilot.surfaces.chat.session import Session
-from copilot.types.conversation import Conversation, Turn
+from copilot.types.conversation import MOST_QUESTION, Conversation, Turn
 from copilot.types.model_io import Message, ModelRequest
 from prompts import Language, load
 
@@ -73,10 +73,13 @@ def answer_request(
     lines = evidence_prompt(parts, ledger, language, fence)
     shown = fitting(lines, model, model.context_tokens - limits.reply_tokens - taken - 200)
     user = load("chat_question", language).render(
-        history=history, question=question, evidence=fence.enclose("evidence", shown)
+        history=history,
+        question=fence.line(question, MOST_QUESTION),
+        evidence=fence.enclose("evidence", shown),
     )
     return ModelRequest(
         messages=(Message(role="system", content=system), Message(role="user", content=user)),
         max_tokens=limits.reply_tokens,
         priority="chat",
+        kind="chat",
     )

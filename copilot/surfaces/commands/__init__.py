@@ -110,6 +110,8 @@ def call(command: str, flags: Flags, arguments: Mapping[str, Any]) -> int:
         read = settings.load(flags.config, data_dir=flags.data_dir, server=flags.server, **given)
         if command in OF_A_DEMO and (read.home / "demo").is_dir():
             read = _or_demo(read)
+        if command.startswith("demo"):  # serve says it in its log, doctor among its checks
+            _warn_of_variables()
         module = loaded(COMMANDS[command])
         code: int = getattr(module, command)(read, **rest)
         return code
@@ -126,6 +128,13 @@ def call(command: str, flags: Flags, arguments: Mapping[str, Any]) -> int:
 def loaded(name: str) -> Any:
     """A module of commands, loaded now: what few runs need must not delay all others."""
     return import_module(f"copilot.surfaces.commands.{name}")
+
+
+def _warn_of_variables() -> None:
+    """Name on standard error what is set in the environment and sets nothing."""
+    console = Console(stderr=True, markup=False, highlight=False)
+    for name in settings.variables_without_effect():
+        console.print(f"no such setting, it has no effect: {name}", style="yellow", soft_wrap=True)
 
 
 def _or_demo(read: settings.Settings) -> settings.Settings:

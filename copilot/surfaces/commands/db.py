@@ -29,7 +29,7 @@ from copilot.types.time_format import iso
 from tools.types import FrozenModel
 
 
-def db_check(settings: Settings, *, as_json: bool) -> int:
+def db_check(settings: Settings, *, as_json: bool = False) -> int:
     """Say the schema version; 0 where it is this program's, 1 where it is not."""
     console, place = _console(), _place(settings)
     made(settings.home)

@@ -67,7 +67,7 @@ _FIXES = {"cluster": "namespaces, contexts and roles: docs/decisions/kubernetes-
 STYLE = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
-def doctor(settings: Settings, *, as_json: bool) -> int:
+def doctor(settings: Settings, *, as_json: bool = False) -> int:
     """Print every check; exit code 1 if something is broken (missing is a choice)."""
     console = Console()
     speaks_for, checks = _asked(settings)

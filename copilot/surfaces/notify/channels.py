@@ -99,6 +99,16 @@ class AlertmanagerChannel(Channel):
     url: SecretPlace
 
 
+class GrafanaChannel(Channel):
+    """The annotations of a Grafana; `api` is its address and `/api`."""
+
+    each_change: ClassVar[bool] = True
+
+    kind: Literal["grafana"]
+    token: SecretPlace
+    api: str = Field(pattern=r"^https?://\S+/api/?$")
+
+
 class AnsweredChannel(Channel):
     """One in which people decide by buttons, and ask, where it has what `opened_by` names.
 
@@ -143,10 +153,11 @@ class SlackChannel(AnsweredChannel):
 class FeishuChannel(AnsweredChannel):
     """A Feishu or Lark app with a robot, in one chat; its cards are brought up to date.
 
-    It is answered by its `encrypt_key` and `verification_token`; `people` are by `open_id`.
+    It is answered by its `encrypt_key` and `verification_token`, or over a `long_connection`;
+    `people` are by `open_id`.
     """
 
-    opened_by: ClassVar[tuple[str, ...]] = ("encrypt_key",)
+    opened_by: ClassVar[tuple[str, ...]] = ("encrypt_key", "long_connection")
 
     kind: Literal["feishu"]
     app_id: str = Field(min_length=2)
@@ -154,6 +165,7 @@ class FeishuChannel(AnsweredChannel):
     chat_id: str = Field(min_length=2)
     encrypt_key: SecretPlace | None = None
     verification_token: SecretPlace | None = None
+    long_connection: bool = False
     by_email: Literal[False] = False
     api: str = "https://open.feishu.cn/open-apis"
 
@@ -242,6 +254,7 @@ AppChannel = SlackChannel | FeishuChannel | DingTalkAppChannel | WeComAppChannel
 AnyChannel = Annotated[
     AlertmanagerChannel
     | AppriseChannel
+    | GrafanaChannel
     | WebhookChannel
     | AppChannel
     | DingTalkChannel

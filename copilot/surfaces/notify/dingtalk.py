@@ -248,6 +248,7 @@ class DingTalkDoor:
     """What comes over an app's line; the app answers it."""
 
     kind = "dingtalk_app"
+    edits = False
     empty: JsonValue = {}
 
     def __init__(self, api: DingTalkApi) -> None:
@@ -315,6 +316,9 @@ class DingTalkDoor:
         stranger = "" if corp == self._app.corp_id else "of another company"
         return ChannelUser(id=user[:200], stranger=stranger)
 
+    def beat(self) -> None:
+        """The websocket's own pings are enough."""
+
     def email(self, user: str) -> str:
         """Not asked: people of DingTalk are declared."""
         return ""
@@ -333,13 +337,14 @@ class DingTalkDoor:
         }
         self._api.call("POST", "/v1.0/robot/oToMessages/batchSend", message)
 
-    def reply(self, asked: ChannelQuestion, text: str) -> None:
+    def reply(self, asked: ChannelQuestion, text: str, before: str = "") -> str:
         """Where it was asked, at the address that came with the question."""
         said: Card = {"title": text[:30], "text": shortened(text, self.language)}
         body = canonical({"msgtype": "markdown", "markdown": said}).encode()
         told = self._api.http.post(asked.thread, body, {})
         if isinstance(told, dict) and told.get("errcode", 0) != 0:
             raise NoticeError("message", f"it answered {told['errcode']}: {told.get('errmsg', '')}")
+        return ""
 
 
 def _acknowledged(about: _Headers, data: str) -> str:

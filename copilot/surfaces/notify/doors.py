@@ -105,14 +105,19 @@ class ChannelLine(Protocol):
         """What it is. Raises `ForgedError` for what is not of the platform's form."""
         ...
 
+    def beat(self) -> bytes | None:
+        """A frame that keeps the line open, where one is due."""
+        ...
+
 
 class ChannelDoor(Protocol):
     """What one target's platform sends us, and how it is answered; `empty` where nothing is said.
 
-    Without a `line` it posts to us.
+    Without a `line` it posts to us; where it `edits`, an answer that was given can be changed.
     """
 
     kind: str
+    edits: bool
     language: Language
     people: Mapping[str, str]
     empty: JsonValue
@@ -134,8 +139,10 @@ class ChannelDoor(Protocol):
         """Say to who pressed, and to nobody else, what came of it, where `toast` does not."""
         ...
 
-    def reply(self, asked: ChannelQuestion, text: str) -> None:
-        """Answer a question where it was asked."""
+    def reply(self, asked: ChannelQuestion, text: str, before: str = "") -> str:
+        """Answer a question where it was asked, or change the answer that is called `before`; what
+        it is called where it can be changed. Raises `NoticeError`.
+        """
         ...
 
 

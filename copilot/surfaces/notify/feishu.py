@@ -60,6 +60,18 @@ class FeishuApi:
             told = self._once(method, path, message, self._known())
         return _taken(told)
 
+    def opening(self) -> Mapping[str, JsonValue]:
+        """Where a long connection is opened (`URL`), and how it is kept; raises `NoticeError`."""
+        asked = {"AppID": self._app_id, "AppSecret": self._app_secret.get_secret_value()}
+        url = f"{self._api.removesuffix('/open-apis')}/callback/ws/endpoint"
+        told = self._http.post(url, canonical(asked).encode(), {}, coded=True)
+        data = _taken(told if isinstance(told, dict) else {}).get("data")
+        return data if isinstance(data, dict) else {}
+
+    def declared(self, url: str) -> str:
+        """The address of a line, where its host is a declared one; raises `NoticeError`."""
+        return self._http.declared(url)
+
     def show(self, shown: Card, picture: bytes) -> None:
         """Put a picture into a card, under its text."""
         form = {"image_type": "message"}

@@ -40,6 +40,8 @@ class LineHolder:
         try:
             if self._open is None:
                 self._open = _connected(self._line.address(), self._closing)
+            if (beat := self._line.beat()) is not None:
+                self._open.send(beat)
             if not self._took(self._open, self._open.recv(timeout=LISTEN_S)):
                 self.close()
             self._pause_s = PAUSE_S
@@ -66,15 +68,22 @@ class LineHolder:
         """Whether more is to come over this connection."""
         try:
             message = self._line.heard(frame)
-            answer, later = self._desk.answered(message.arrival)
         except ForgedError as error:
-            log.warning("target %r: a frame of its line is passed over: %s", self._target, error)
+            self._passed_over(error)
             return True
+        try:
+            answer, later = self._desk.answered(message.arrival)
+        except ForgedError as error:  # what came before is received all the same, or comes again
+            self._passed_over(error)
+            answer, later = self._desk.door.empty, None
         if message.receipt is not None:
             connection.send(message.receipt(answer))
         if later is not None:
             threading.Thread(target=later, daemon=True).start()
         return not message.last
+
+    def _passed_over(self, error: ForgedError) -> None:
+        log.warning("target %r: a frame of its line is passed over: %s", self._target, error)
 
     def close(self) -> None:
         """End the connection."""

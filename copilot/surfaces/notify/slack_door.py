@@ -2,11 +2,12 @@
 
 Source: docs.slack.dev, authentication/verifying-requests-from-slack; reference/
 interaction-payloads/block_actions-payload; apis/events-api (and socket-mode); chat.postEphemeral,
-users.info.
+chat.update, users.info.
 """
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs
@@ -98,6 +99,7 @@ class SlackDoor:
     """
 
     kind = "slack"
+    edits = True
     empty: JsonValue = {}
 
     def __init__(
@@ -162,11 +164,15 @@ class SlackDoor:
         to = {"channel": press.channel, "user": press.user.id}
         self._api.call("chat.postEphemeral", {**to, "text": escaped(text)})
 
-    def reply(self, asked: ChannelQuestion, text: str) -> None:
+    def reply(self, asked: ChannelQuestion, text: str, before: str = "") -> str:
         """In the thread of the question, or of the incident's message that it stands under."""
         said = escaped(shortened(text, self.language)).replace("**", "*")
+        if before:
+            self._api.call("chat.update", {**json.loads(before), "text": said})
+            return before
         place = {"channel": asked.channel, "thread_ts": asked.thread}
-        self._api.call("chat.postMessage", {**place, "text": said, "unfurl_links": False})
+        told = self._api.call("chat.postMessage", {**place, "text": said, "unfurl_links": False})
+        return place_of(told.get("channel"), told.get("ts"))
 
 
 def _pressed(press: _Press) -> ButtonPress | None:
@@ -235,3 +241,6 @@ class SlackLine:
         seen = canonical({"envelope_id": told.envelope_id})
         receipt = (lambda _: seen) if told.envelope_id else None
         return LineMessage(arrival, receipt, last=told.type == "disconnect")
+
+    def beat(self) -> None:
+        """The websocket's own pings are enough."""

@@ -47,6 +47,7 @@ class WeComDoor:
     """Requests to one app, signed with its token and encrypted with its key; the app answers."""
 
     kind = "wecom_app"
+    edits = False
     empty: JsonValue = ""
     line: ChannelLine | None = None
 
@@ -113,9 +114,10 @@ class WeComDoor:
         """As a message of the app's to who pressed."""
         self._write(press.user.id, text)
 
-    def reply(self, asked: ChannelQuestion, text: str) -> None:
+    def reply(self, asked: ChannelQuestion, text: str, before: str = "") -> str:
         """As a message of the app's to who asked: an app has no group."""
         self._write(asked.user.id, shortened(text, self.language))
+        return ""
 
     def _write(self, user: str, text: str) -> None:
         said = text.replace("**", "").encode()[:TEXT_BYTES].decode(errors="ignore")

@@ -27,6 +27,7 @@ from copilot.surfaces.notify.channels import (
     DingTalkAppChannel,
     DingTalkChannel,
     FeishuChannel,
+    GrafanaChannel,
     RobotChannel,
     SlackChannel,
     WebhookChannel,
@@ -36,6 +37,7 @@ from copilot.surfaces.notify.courier import NoticeCourier, Wakeup
 from copilot.surfaces.notify.dingtalk import DingTalkApi, DingTalkDoor, DingTalkSender
 from copilot.surfaces.notify.doors import AnsweringDesk, ChannelDoor
 from copilot.surfaces.notify.feishu import FeishuApi, FeishuSender
+from copilot.surfaces.notify.grafana import GrafanaSender
 from copilot.surfaces.notify.lines import LineHolder
 from copilot.surfaces.notify.pictures import DrawnOf, PictureShelf, no_picture
 from copilot.surfaces.notify.robots import DINGTALK, TEAMS, WECOM, RobotSender
@@ -99,10 +101,17 @@ class ChannelOpening:
         return place.read(self.environment)
 
     def robot(
-        self, channel: AlertmanagerChannel | WebhookChannel | DingTalkChannel | RobotChannel
+        self,
+        channel: AlertmanagerChannel
+        | GrafanaChannel
+        | WebhookChannel
+        | DingTalkChannel
+        | RobotChannel,
     ) -> NoticeSender:
         """The sender of a target that is one address."""
         http, language, wall = self.http, channel.language, self.wall
+        if isinstance(channel, GrafanaChannel):
+            return GrafanaSender(http, channel.api, self.read(channel.token), language)
         url = self.read(channel.url)
         if isinstance(channel, AlertmanagerChannel):
             return AlertmanagerSender(http, url, language, wall)
@@ -139,18 +148,15 @@ class ChannelOpening:
         if isinstance(channel, WeComAppChannel) and (sealing := channel.sealing):
             token, key = map(self.read, sealing)
             return wecom_door.WeComDoor(self._wecom(channel), token, key, self.wall)
-        if (
-            isinstance(channel, FeishuChannel)
-            and channel.encrypt_key
-            and channel.verification_token
-        ):
+        if isinstance(channel, FeishuChannel):
+            api, sealing = self._feishu(channel), channel.sealing
             return feishu_door.FeishuDoor(
-                self._feishu(channel),
-                self.read(channel.encrypt_key),
-                self.read(channel.verification_token),
+                api,
+                (self.read(sealing[0]), self.read(sealing[1])) if sealing else None,
                 channel.language,
                 channel.people,
                 self.wall,
+                feishu_door.FeishuLine(api) if channel.long_connection else None,
             )
         raise ChannelSecretError("it has no buttons")
 

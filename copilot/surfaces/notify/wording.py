@@ -102,6 +102,7 @@ def notice_of(
     """
     heads: dict[Language, str] = {}
     lines: dict[Language, tuple[str, ...]] = {}
+    located = incident.ranking.located
     for language in LANGUAGES:
         reason = event.detail.get("reason") if language in _REASONED.get(moment, ()) else ""
         said = load("notice", language).render(
@@ -128,6 +129,8 @@ def notice_of(
         status=incident.status,
         severity=incident.severity,
         services=incident.services[:SERVICES],
+        onset=incident.clocks.onset or incident.opened_at,
+        kind=(located.fault_kind or "") if located else "",
         heads=heads,
         lines=lines,
         plan_id=waits.id if waits else "",

@@ -8,6 +8,7 @@ What is said of a press is what the API would say. docs/notify.md.
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated
@@ -28,7 +29,7 @@ from copilot.store import (
     UnknownIncidentError,
     UnknownPlanError,
 )
-from copilot.surfaces.chat import ChatService, Question, QuestionError
+from copilot.surfaces.chat import ChatService, Progress, Question, QuestionError
 from copilot.surfaces.notify.doors import (
     FRESH_S,
     Arrival,
@@ -58,6 +59,71 @@ _BUSY: Mapping[Language, str] = {
     "en": "Too many questions are being answered; ask again in a moment.",
     "zh": "正在回答的问题过多,请稍后再问。",
 }
+
+
+EDIT_S, MOST_EDITS = 1.0, 18
+"""How often the message of an answer changes. Source: Slack's `chat.update` is of tier 3, 50 a
+minute and more; of Feishu's "a message can be edited at most 20 times" the end needs one."""
+
+
+class GrowingAnswer:
+    """One answer in a channel: what is looked at while it takes longer, then the whole of it.
+
+    What is told meanwhile may fail, and is then left; the whole answer is posted in any case.
+    """
+
+    def __init__(
+        self,
+        door: ChannelDoor,
+        asked: ChannelQuestion,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._door, self._asked, self._clock, self._sleep = door, asked, clock, sleep
+        self._left = MOST_EDITS if door.edits else 0
+        self._next = clock() + EDIT_S
+        self._called = self._begins = ""
+        self._one = threading.Lock()
+
+    def hear(self, told: Progress) -> None:
+        """Show what is done, where the last that was shown has stood for long enough."""
+        if not self._one.acquire(blocking=False):
+            return
+        try:
+            self._begins = told.said if told.step == "text" else self._begins
+            if self._left and self._clock() >= self._next:
+                self._left -= 1
+                said = _meanwhile(told, self._begins, self._door.language)
+                self._called = self._door.reply(self._asked, said, self._called)
+                self._next = self._clock() + EDIT_S
+        except NoticeError as error:
+            self._left = 0
+            log.warning("an answer is told when it is whole: %s", error.fault)
+        finally:
+            self._one.release()
+
+    def end(self, text: str) -> None:
+        """Show the whole answer; raises `NoticeError`."""
+        with self._one:
+            self._left = 0
+            if self._called:
+                self._sleep(max(0.0, self._next - self._clock()))
+                try:
+                    self._door.reply(self._asked, text, self._called)
+                except NoticeError as error:
+                    log.warning("an answer is posted anew: %s", error.fault)
+                else:
+                    return
+            self._door.reply(self._asked, text)
+
+
+def _meanwhile(told: Progress, begins: str, language: Language) -> str:
+    zh = language == "zh"
+    if told.step == "tool":
+        doing = f"正在查询:{told.name}…" if zh else f"Looking: {told.name} …"
+    else:
+        doing = "正在作答…" if zh else "Writing the answer …"
+    return f"{begins.rstrip()}\n{doing}".lstrip()
 
 
 class ChannelDesk:
@@ -197,15 +263,16 @@ class ChannelDesk:
         if not self._free.acquire(blocking=False):
             self._reply(asked, _BUSY[self.door.language])
             return
+        grows = GrowingAnswer(self.door, asked)
         try:
-            answer = chat.answer(turn).answer
+            answer = chat.answer(turn, grows.hear).answer
         finally:
             self._free.release()
-        self._reply(asked, answer.text if answer else "")
+        self._reply(asked, answer.text if answer else "", grows)
 
-    def _reply(self, asked: ChannelQuestion, text: str) -> None:
+    def _reply(self, asked: ChannelQuestion, text: str, grows: GrowingAnswer | None = None) -> None:
         try:
-            self.door.reply(asked, text)
+            (grows or GrowingAnswer(self.door, asked)).end(text)
         except NoticeError as error:
             self._complain("the answer to a question", error)
 

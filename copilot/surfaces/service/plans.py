@@ -16,7 +16,7 @@ from copilot.alerts.formats.fields import CleanName, CleanText
 from copilot.case.answers import RetryWish, StepAnswer
 from copilot.case.confirming import CauseStatement, answer_of, confirm, withdraw
 from copilot.case.editing import Edit
-from copilot.case.merging import MergeWish, SplitWish
+from copilot.case.merging import MOST_SPLIT, MergeWish, SplitWish
 from copilot.case.on_call import OnCallAction, OnCallWord, first_on_call, say, schedules_now
 from copilot.case.terms import outcome_line
 from copilot.store import UnknownPlanError
@@ -189,7 +189,7 @@ class MergeOrder(FrozenModel):
 class SplitOrder(FrozenModel):
     """Which alerts, by their keys, and why; `by` as an `approver`."""
 
-    alerts: tuple[int, ...]
+    alerts: tuple[int, ...] = Field(max_length=MOST_SPLIT)
     by: CleanName = ""
     reason: CleanText = ""
 

@@ -65,7 +65,7 @@ def write(
     """Ask the model for the answer; return its checked text, or nothing and the reason."""
     model = session.model
     assert model is not None
-    system = load("chat_write", language).render(most=MOST_SENTENCES, nonce=session.nonce)
+    system = load("chat_write", language).render(most=MOST_SENTENCES)
     evidence = quotable(parts, ledger)
     request = answer_request(session, question, parts, ledger, language, system)
     narrowed = request.model_copy(

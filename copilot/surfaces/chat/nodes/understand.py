@@ -68,7 +68,7 @@ def requested_tools(
     model = session.model
     assert model is not None
     system = load("chat_tools", language).render(
-        tools=[_listed(name) for name in TOOLS], most=MOST_WISHES, nonce=session.nonce
+        tools=[_listed(name) for name in TOOLS], most=MOST_WISHES
     )
     request = answer_request(session, question, parts, ledger, language, system)
     request = request.model_copy(update={"reply_schema": tool_request_schema()})
