@@ -39,12 +39,18 @@ def reject(
 def edit(
     context: typer.Context,
     plan: Annotated[str, typer.Argument(metavar="ID", help="Plan or incident.")],
-    given: Annotated[list[str], typer.Option("--set", help="A value, as name=value.")],
+    given: Annotated[
+        list[str] | None, typer.Option("--set", help="A value, as name=value.")
+    ] = None,
+    playbook: Annotated[
+        str, typer.Option(help="Take the other way that the plan shows: its playbook.")
+    ] = "",
     by: Annotated[str, typer.Option(help="Who edits.", envvar="USER")] = "",
     reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "",
 ) -> None:
-    """Change values of a waiting plan; it gets a new digest and has to be approved anew."""
-    _call(context, "edit", plan=plan, given=given, by=by, reason=reason)
+    """Change values of a waiting plan, or take the other way; it has to be approved anew."""
+    told = {"given": given or (), "playbook": playbook, "by": by, "reason": reason}
+    _call(context, "edit", plan=plan, **told)
 
 
 @decide_app.command()

@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from copilot.case.editing import Edit, NothingChangedError
+from copilot.case.editing import Edit, NoSuchWayError, NothingChangedError
 from copilot.knowledge import Library, Memory
 from copilot.settings import load
 from copilot.store import NoRightError, WrongDigestError
 from copilot.surfaces.console.card import Bookshelf
 from copilot.surfaces.service import create_app
 from copilot.surfaces.service.access import Access
+from knowledge_base import playbooks
 from tests.copilot.people_world import BASE, QUICK, TOKEN
-from tests.copilot.test_rights import LISTED, Desk, desk
+from tests.copilot.test_rights import LISTED, RESIZE, Desk, desk
 from tools.playbook_executor import ParameterError, Policy
 
 
@@ -100,6 +101,57 @@ def test_what_may_not_be_edited_is_refused_with_the_reason(tmp_path: Path) -> No
         assert one.said("edited") == []
 
 
+(RESTART,) = (one for one in playbooks() if one.id == "restart")
+HARDLY_WORSE = RESIZE.applies[0].model_copy(update={"preference": 55, "effect": "buys_time"})
+TWO = (RESIZE, RESTART.model_copy(update={"applies": (HARDLY_WORSE,)}))
+
+
+def other(one: Desk, playbook_id: str, digest: str = "") -> Edit:
+    plan = one.plan
+    told = {"plan_id": plan.id, "digest": digest or plan.digest, "editor": "anna"}
+    return Edit(**told, playbook_id=playbook_id)
+
+
+def test_the_other_way_is_taken_by_a_person_and_has_a_digest_of_its_own(tmp_path: Path) -> None:
+    with desk(tmp_path, Policy(), among=TWO) as one:
+        one.look()
+        first = one.plan
+        assert first.another is not None
+        assert first.another.title.zh in one.incident.brief["zh"]
+        assert first.another.why.en in one.incident.brief["en"]
+        one.engine.edit(other(one, first.another.playbook_id))
+        one.engine.drain()
+        assert one.plan.playbook_id == first.another.playbook_id
+        assert one.plan.digest != first.digest
+        assert one.plan.another is not None
+        assert one.plan.another.playbook_id == first.playbook_id
+        assert one.said("edited") == [
+            ("anna", f"{first.playbook_id} -> {first.another.playbook_id}")
+        ]
+        one.engine.edit(other(one, first.playbook_id))
+        one.engine.drain()
+        assert one.plan.steps == first.steps
+        one.answer("bob")
+        assert one.incident.results[0].ok
+
+
+def test_a_way_that_is_not_shown_is_refused(tmp_path: Path) -> None:
+    with desk(tmp_path, Policy(), among=TWO) as one:
+        one.look()
+        way = one.plan.another
+        assert way is not None
+        with pytest.raises(NoSuchWayError, match=f"shown beside it is '{way.playbook_id}'"):
+            one.engine.edit(other(one, "rollback"))
+        with pytest.raises(WrongDigestError):
+            one.engine.edit(other(one, way.playbook_id, digest="0" * 64))
+        with pytest.raises(NothingChangedError):
+            one.engine.edit(other(one, ""))
+        wrong = other(one, way.playbook_id).model_copy(update={"parameters": {"argv": "x"}})
+        with pytest.raises(ParameterError, match="not declared"):
+            one.engine.edit(wrong)
+        assert one.said("edited") == []
+
+
 def test_with_four_eyes_whoever_edited_does_not_approve(tmp_path: Path) -> None:
     with desk(tmp_path, Policy(four_eyes=True)) as one:
         one.look()
@@ -113,7 +165,7 @@ def test_with_four_eyes_whoever_edited_does_not_approve(tmp_path: Path) -> None:
 
 
 def test_on_the_page_values_are_changed_within_their_bounds(tmp_path: Path) -> None:
-    with desk(tmp_path, Policy()) as one:
+    with desk(tmp_path, Policy(), among=TWO) as one:
         one.look()
         store, before = one.engine.store, one.plan
         books = {book.id: book for book in one.engine.deps.playbooks}
@@ -127,6 +179,9 @@ def test_on_the_page_values_are_changed_within_their_bounds(tmp_path: Path) -> N
         assert 'name="value.pool_size" type="number"' in text
         assert 'min="2" max="500" step="1"' in text
         assert 'name="value.service"' not in text
+        assert before.another is not None
+        assert before.another.why.zh in text
+        assert f'name="playbook_id" value="{before.another.playbook_id}"' in text
         csrf = text.partition('name="csrf" value="')[2].partition('"')[0]
         form = {"csrf": csrf, "plan_id": before.id, "digest": before.digest}
         where = "/console/incidents/inc-1/plan"
@@ -138,6 +193,10 @@ def test_on_the_page_values_are_changed_within_their_bounds(tmp_path: Path) -> N
         assert client.post(where, data={**form, "value.pool_size": "77"}).status_code == 303
         assert one.plan.parameters["pool_size"] == 77
         assert one.plan.digest != before.digest
+        swap = {**form, "plan_id": one.plan.id, "digest": one.plan.digest}
+        swap |= {"playbook_id": before.another.playbook_id}
+        assert client.post(where, data=swap).status_code == 303
+        assert one.plan.playbook_id == before.another.playbook_id
         late = client.post(
             "/console/incidents/inc-1/decision", data={**form, "decision": "approve"}
         )

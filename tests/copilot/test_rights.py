@@ -1,6 +1,6 @@
 """Who may say what to a plan, what the policy says by itself, and what is learnt from the end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -87,13 +87,18 @@ class Desk:
 
 @contextmanager
 def desk(
-    folder: Path, policy: Policy, risk: RiskClass = "B", arm: Literal["rules", "ml"] = "rules"
+    folder: Path,
+    policy: Policy,
+    risk: RiskClass = "B",
+    arm: Literal["rules", "ml"] = "rules",
+    among: Sequence[Playbook] = (),
 ) -> Iterator[Desk]:
     world = DurableWorld(SCENARIO, folder / "world.jsonl")
     world.sleep(FAULT + 90 - world.now())
     store = Store(f"sqlite:///{folder / 'store.sqlite'}")
     store.create()
-    catalogue = tuple(of_class(risk) if one.id == RESIZE.id else one for one in playbooks())
+    books = among or playbooks()
+    catalogue = tuple(of_class(risk) if one.id == RESIZE.id else one for one in books)
     deps = Deps(store, world.sources, world, world, catalogue, arm=arm, policy=policy)
     engine = Engine(
         deps, build(InMemorySaver()), wall=world, new_id=lambda: "inc-1", owner="t", refresh_s=0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from knowledge_base import playbooks
 from tools.playbook_executor import choose, known
-from tools.playbook_executor.choose import Posterior
+from tools.playbook_executor.weighing import Posterior
 from tools.types import (
     Candidate,
     Change,
@@ -111,6 +111,67 @@ def test_what_comes_no_more_is_not_limited(ratio: float, proposed: str) -> None:
     choice = chosen("traffic_surge", {**FACTS, "rps_ratio:pay": ratio})
     assert choice.playbook_id == proposed
     assert proposed or any("rps_ratio" in other.reason for other in choice.considered)
+
+
+WAYS = {  # recovered and failed of the first and of the second (60 and 50 in the catalogue)
+    "nothing was tried": ((0, 0), (0, 0), "rate-limit", "limit-retries"),
+    "the first failed once": ((0, 1), (0, 0), "rate-limit", "limit-retries"),
+    "both worked": ((4, 0), (4, 0), "rate-limit", "limit-retries"),
+    "the first never fails": ((40, 0), (1, 3), "rate-limit", None),
+    "only the second works": ((0, 9), (9, 0), "limit-retries", None),
+    "the second works more often": ((5, 5), (12, 0), "limit-retries", None),
+    "too few cases to change the order": ((0, 2), (2, 0), "rate-limit", "limit-retries"),
+}
+STORM: dict[str, Fact] = {**FACTS, "max_retries:pay": 3.0}
+
+
+def storm(counts: Mapping[str, tuple[int, int]]) -> Choice:
+    past = [
+        PlaybookOutcome(
+            playbook_id=book, fault_kind="retry_storm", component="pay", recovered=well, at=float(i)
+        )
+        for book, (recovered, failed) in counts.items()
+        for i, well in enumerate([True] * recovered + [False] * failed)
+    ]
+    pair = [one for one in CATALOGUE if one.id in ("rate-limit", "limit-retries")]
+    return choose(pair, located("pay", "retry_storm"), STORM, past)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "playbook_id", "beside"), WAYS.values(), ids=list(WAYS)
+)
+def test_a_second_way_is_shown_unless_the_first_is_surely_better_and_leads_where_it_surely_is(
+    first: tuple[int, int], second: tuple[int, int], playbook_id: str, beside: str | None
+) -> None:
+    choice = storm({"rate-limit": first, "limit-retries": second})
+    assert choice.playbook_id == playbook_id
+    assert (choice.another.playbook_id if choice.another else None) == beside
+
+
+def test_why_the_second_way_is_not_first_is_said_in_both_languages() -> None:
+    way = storm({"limit-retries": (1, 0)}).another
+    assert way is not None
+    assert way.why.en == (
+        "the catalogue gives it 50, the first 60; it recovered in 1 of 1 cases (16–99 %), "
+        "the first was not tried here; it mends, the first buys time"
+    )
+    assert way.why.zh == (
+        "目录评分 50，首选为 60；它恢复 1/1 次（16–99 %），首选在此未执行过；"
+        "它可根治，首选只是争取时间"
+    )
+
+
+@pytest.mark.parametrize("kind", get_args(FaultKind))
+def test_the_second_way_is_for_the_same_fault_and_may_be_run_as_well(kind: FaultKind) -> None:
+    choice = chosen(kind)
+    if choice.another is None:
+        return
+    book = next(one for one in CATALOGUE if one.id == choice.another.playbook_id)
+    assert any(kind in c.faults and c.effect in ("mends", "buys_time") for c in book.applies)
+    unrunnable = {book.id: "no runner"}
+    other = choose(CATALOGUE, located("pay", kind), FACTS, unrunnable=unrunnable)
+    assert other.playbook_id == choice.playbook_id
+    assert other.another is None or other.another.playbook_id != book.id
 
 
 def test_errors_right_after_a_deploy_of_the_same_component_are_rolled_back() -> None:

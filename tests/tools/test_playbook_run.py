@@ -114,6 +114,12 @@ OTHER = {
     "blast_radius": "b",
     "blast_radius_zh": "b",
     "on_failure": "roll_back",
+    "another": {
+        "playbook_id": "restart",
+        "title": {"en": "t", "zh": "t"},
+        "risk": "B",
+        "why": {"en": "w", "zh": "w"},
+    },
     "created_at": NOW - 1,
     "expires_at": NOW + 9999,
 }

@@ -1,14 +1,12 @@
 """Choose a playbook for the located cause: by rule, by what worked, with a model; or abstain."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
 
 from tools.playbook_executor.offers import Offer, offer_with_bar, offers
 from tools.playbook_executor.proposal import ProposalContext, weigh
 from tools.playbook_executor.subject import PlaybookSubject
+from tools.playbook_executor.weighing import CAUTION, PlaybookWeights
 from tools.types import (
     Candidate,
     Choice,
@@ -104,72 +102,7 @@ def what_to_check(kind: FaultKind | None) -> Text:
     return _UNLOCATED if kind is None else _BY_KIND.get(kind, _UNLOCATED)
 
 
-_GRID = np.linspace(0.0, 1.0, 4003)[1:-1]
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """Successes and failures counted, and the Beta(1 + s, 1 + f) that follows from them."""
-
-    successes: int
-    failures: int
-    neighbourhood: str
-
-    @property
-    def cases(self) -> int:
-        """How many past cases were counted."""
-        return self.successes + self.failures
-
-    @property
-    def mean(self) -> float:
-        """(1 + s) / (2 + s + f): the expected share of successes."""
-        return (1 + self.successes) / (2 + self.cases)
-
-    def quantile(self, share: float) -> float:
-        """The success rate that the true one exceeds with probability 1 - `share`.
-
-        >>> round(Posterior(9, 1, "").quantile(0.05), 2)
-        0.64
-        """
-        logs = self.successes * np.log(_GRID) + self.failures * np.log1p(-_GRID)
-        mass = np.cumsum(np.exp(logs - logs.max()))
-        return float(_GRID[int(np.searchsorted(mass, share * mass[-1]))])
-
-
-def posterior(
-    playbook_id: str,
-    kind: FaultKind,
-    subject: PlaybookSubject,
-    history: Sequence[PlaybookOutcome],
-    minimum_cases: int,
-) -> Posterior:
-    """Count successes in the nearest past cases that are enough: of this component, of its kind,
-    else of the fault kind.
-
-    A Beta(1, 1) prior; see A. Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.1-2.4.
-    With fewer than `minimum_cases` of the fault in all, the widest neighbourhood is returned.
-    """
-    same = [h for h in history if h.playbook_id == playbook_id and h.fault_kind == kind]
-    rings = (
-        (subject.service, [h for h in same if h.component == subject.service]),
-        (f"components of kind {subject.kind}", _alike(same, subject)),
-        ("all components", same),
-    )
-    for neighbourhood, cases in rings:
-        if len(cases) >= minimum_cases or cases is same:
-            recovered = sum(case.recovered for case in cases)
-            return Posterior(recovered, len(cases) - recovered, neighbourhood)
-    raise AssertionError("the widest neighbourhood is always taken")
-
-
-def _alike(cases: Sequence[PlaybookOutcome], subject: PlaybookSubject) -> list[PlaybookOutcome]:
-    if subject.kind == "unknown":
-        return []
-    return [case for case in cases if case.component_kind == subject.kind]
-
-
 Arm = Literal["rules", "ml", "llm"]
-_CAUTION = 0.05
 NOTHING: Mapping[str, str] = {}
 
 
@@ -189,7 +122,9 @@ def choose(
     """Choose a playbook with its parameters for the first candidate of `ranking`, or abstain.
 
     `rules`: of the playbooks for this fault kind and component kind whose preconditions hold and
-    whose parameters are known, the one with the highest preference, then the lowest risk. `ml`:
+    whose parameters are known, the one with the highest preference, then the lowest risk, unless
+    the past of another is surely better (see `PlaybookWeights`). Beside the chosen one stands
+    `another`, which it is not surely better than. `ml`:
     of those tried at least `minimum_cases` times in the nearest past cases, the one with the
     highest 5 % quantile of the Beta posterior of its success; without enough cases, the rules'
     choice. `llm`: the rules' choice, and where they have none a proposal of `consulted` that what
@@ -214,46 +149,44 @@ def choose(
         for offer in offers(playbooks, first.fault_kind, subject, tried if arm == "ml" else ())
     ]
     ready = [offer for offer in offered if not offer.obstacle]
-    chosen, reason = _by_preference(ready, first.fault_kind)
-    if arm == "ml":
-        chosen, reason = _by_outcomes(ready, first.fault_kind, subject, history, minimum_cases)
+    weighing = PlaybookWeights(first.fault_kind, subject, history, minimum_cases)
+    chosen, reason = (
+        _by_outcomes(ready, weighing) if arm == "ml" else _by_preference(ready, weighing)
+    )
     choice = (
         _abstention(first, first.fault_kind, offered, arm)
         if chosen is None
-        else _chosen(first, chosen, reason, offered, arm)
+        else _chosen(first, chosen, reason, offered, arm).model_copy(
+            update={"another": weighing.another(chosen, ready)}
+        )
     )
     if consulted is None or arm != "llm":
         return choice
     return weigh(choice, consulted, offered, subject, {one.id for one in playbooks})
 
 
-def _by_preference(ready: Sequence[Offer], kind: FaultKind) -> tuple[Offer | None, str]:
+def _by_preference(ready: Sequence[Offer], weighing: PlaybookWeights) -> tuple[Offer | None, str]:
     meant = [offer for offer in ready if offer.preference > 0]
-    return (meant[0] if meant else None), f"it is the catalogue's first for {kind}"
+    return weighing.foremost(meant) if meant else (None, "")
 
 
-def _by_outcomes(
-    ready: Sequence[Offer],
-    kind: FaultKind,
-    subject: PlaybookSubject,
-    history: Sequence[PlaybookOutcome],
-    minimum_cases: int,
-) -> tuple[Offer | None, str]:
+def _by_outcomes(ready: Sequence[Offer], weighing: PlaybookWeights) -> tuple[Offer | None, str]:
     """The offer that most surely works; of those without enough cases, the catalogue's first."""
     proven: list[tuple[float, Offer, str]] = []
     untried: list[Offer] = []
     for offer in ready:
-        past = posterior(offer.playbook.id, kind, subject, history, minimum_cases)
-        if past.cases < minimum_cases:
+        past = weighing.past(offer)
+        if past.cases < weighing.minimum_cases:
             untried.append(offer)
         elif past.mean >= 0.5:
             said = f"{past.successes} of {past.cases} past cases on {past.neighbourhood} recovered"
-            proven.append((past.quantile(_CAUTION), offer, said))
+            proven.append((past.quantile(CAUTION), offer, said))
     if proven:
         _, chosen, reason = min(proven, key=lambda row: (-row[0], row[1].order))
         return chosen, reason
-    first, reason = _by_preference(untried, kind)
-    return first, f"{reason}; it has fewer than {minimum_cases} past cases"
+    first = next((offer for offer in untried if offer.preference > 0), None)
+    said = f"it is the catalogue's first for {weighing.kind}"
+    return first, f"{said}; it has fewer than {weighing.minimum_cases} past cases"
 
 
 def _chosen(

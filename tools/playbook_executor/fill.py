@@ -11,6 +11,7 @@ from tools.playbook_executor.errors import ParameterError
 from tools.playbook_executor.parameters import names, substitute, text, validated
 from tools.playbook_executor.vocabulary import ArgumentsError, arguments, owner
 from tools.types import (
+    AnotherWay,
     MetricCheck,
     Plan,
     PlanStep,
@@ -34,11 +35,12 @@ def fill(
     ttl_s: float,
     stands_for: Callable[[PlanStep], str] = lambda _step: "",
     stays: Sequence[str] = (),
+    another: AnotherWay | None = None,
 ) -> Plan:
     """The plan of a playbook for one component of one incident, valid for `ttl_s` seconds.
 
     `stands_for` says what the names in a step mean here; the digest covers it. `stays` are more
-    readings for those of the verification.
+    readings for those of the verification, `another` a way that is shown beside it.
 
     Raises `ParameterError` if a value is unknown, missing, of another type, out of bounds, or
     would make a step that is not in the vocabulary, and `ValueError` for times that are not.
@@ -71,6 +73,7 @@ def fill(
         blast_radius=_blast_radius(playbook, values),
         blast_radius_zh=_blast_radius_zh(playbook, values),
         on_failure=playbook.on_failure,
+        another=another,
         created_at=now,
         expires_at=now + ttl_s,
         digest=_UNSIGNED,
@@ -88,10 +91,13 @@ def _meant(
 def digest(plan: Plan) -> str:
     """SHA-256, in hex, over the canonical JSON of every field but `id` and `digest`.
 
+    `another` counts where there is one, so that a plan asked before there was such a field holds.
+
     Canonical: keys sorted, no spaces, UTF-8, a whole number written without a fraction; so a plan
     that went through JSON or a checkpoint and came back has the digest it left with.
     """
-    fields = plan.model_dump(mode="json", exclude={"id", "digest"})
+    unsigned = {"id", "digest"} | (set() if plan.another else {"another"})
+    fields = plan.model_dump(mode="json", exclude=unsigned)
     document = json.dumps(
         _canonical(fields),
         sort_keys=True,

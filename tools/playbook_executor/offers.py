@@ -15,6 +15,7 @@ from tools.types import (
     FaultKind,
     Parameter,
     Playbook,
+    PlaybookEffect,
     PlaybookOutcome,
     Scalar,
     Timestamp,
@@ -36,6 +37,7 @@ class Offer:
     parameters: dict[str, JsonValue]
     barred: str = ""
     underived: Mapping[str, str] = field(default_factory=dict)
+    effect: PlaybookEffect = "mends"
 
     @property
     def obstacle(self) -> str:
@@ -68,7 +70,7 @@ def offers(
     for playbook in playbooks:
         case = _best_case(playbook, kind, subject)
         if case is not None:
-            found.append(_offer(playbook, case.preference, subject))
+            found.append(_offer(playbook, case.preference, subject, case.effect))
         elif playbook.id in tried:
             found.append(_offer(playbook, 0, subject))
     return sorted(found, key=lambda offer: offer.order)
@@ -110,7 +112,12 @@ def _applies(case: Applicability, kind: FaultKind, subject: PlaybookSubject) -> 
     return not any(broken(condition, subject.facts) for condition in case.when)
 
 
-def _offer(playbook: Playbook, preference: int, subject: PlaybookSubject) -> Offer:
+def _offer(
+    playbook: Playbook,
+    preference: int,
+    subject: PlaybookSubject,
+    effect: PlaybookEffect = "mends",
+) -> Offer:
     parameters: dict[str, JsonValue] = {}
     underived: dict[str, str] = {}
     for parameter in playbook.parameters:
@@ -119,7 +126,7 @@ def _offer(playbook: Playbook, preference: int, subject: PlaybookSubject) -> Off
         except ValueError as error:
             underived[parameter.name] = f"parameter {parameter.name!r}: {error}"
     barred = next(_obstacles(playbook, subject), "")
-    return Offer(playbook, preference, parameters, barred, underived)
+    return Offer(playbook, preference, parameters, barred, underived, effect)
 
 
 def _obstacles(playbook: Playbook, subject: PlaybookSubject) -> Iterator[str]:

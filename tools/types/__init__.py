@@ -1,6 +1,7 @@
 """The nouns of the trade, shared by every room. Frozen values; times are Unix seconds, UTC."""
 
 from tools.types.action import (
+    AnotherWay,
     Approval,
     Comparison,
     Fact,
@@ -120,6 +121,7 @@ __all__ = [
     "AnomalyKind",
     "ApiResource",
     "Applicability",
+    "AnotherWay",
     "Approval",
     "Autoscaler",
     "BlastRadius",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from tools.types.base import FrozenModel, Timestamp
+from tools.types.base import FrozenModel, Text, Timestamp
 
 Comparison = Literal["<", "<=", "==", ">=", ">"]
 
@@ -95,10 +95,24 @@ class PlanStep(FrozenModel):
     stands_for: str = ""
 
 
+class AnotherWay(FrozenModel):
+    """A second answer to the same cause, hardly worse than the plan, and why it is not the plan.
+
+    A person may take it instead; then it is filled from these parameters.
+    """
+
+    playbook_id: str
+    title: Text
+    risk: RiskClass
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    why: Text
+
+
 class Plan(FrozenModel):
     """A filled playbook. `digest` is the SHA-256 a person approves; the executor checks it.
 
-    The digest covers every other field but `id`, which is made of it.
+    The digest covers every other field but `id`, which is made of it, and `another` where there is
+    none: plans from before there was such a field keep theirs.
     """
 
     id: str
@@ -121,6 +135,7 @@ class Plan(FrozenModel):
     blast_radius: str = ""
     blast_radius_zh: str = ""
     on_failure: OnFailure = "stop"
+    another: AnotherWay | None = None
     created_at: Timestamp
     expires_at: Timestamp
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from tools.types.action import (
+    AnotherWay,
     OnFailure,
     Precondition,
     RiskClass,
@@ -201,6 +202,7 @@ class Choice(FrozenModel):
     reason_zh: str = ""
     check: Text | None = None
     considered: tuple[ConsideredPlaybook, ...] = ()
+    another: AnotherWay | None = None
     arm: Literal["rules", "ml", "llm"] = "rules"
 
     @property

@@ -107,11 +107,14 @@ class PlanCase:
             self.deps.limits.plan_ttl_s,
             self.deps.stands_for,
             playbook.stays(self.ranking.candidates[0].fault_kind),
+            self.choice.another,
         )
 
 
 def _tried(asked: Sequence[ApprovalRequest]) -> dict[str, str]:
-    return {one.plan.playbook_id: "already tried in this incident" for one in asked}
+    """What people were asked about; one that they put another in place of was not tried."""
+    tried = (one.plan.playbook_id for one in asked if one.status != "superseded")
+    return dict.fromkeys(tried, "already tried in this incident")
 
 
 def _rejected(ever: Sequence[ApprovalRequest]) -> dict[str, str]:

@@ -158,6 +158,12 @@ def _card(part: AnswerPart, language: Language) -> dict[str, object]:
         "risk": word("risk", plan.risk, language),
         "effect": (plan.expected_effect_zh if chinese else "") or plan.expected_effect,
         "touches": (plan.blast_radius_zh if chinese else "") or plan.blast_radius,
+        "another": plan.another
+        and {
+            "playbook": plan.another.playbook_id,
+            "title": getattr(plan.another.title, language),
+            "why": getattr(plan.another.why, language),
+        },
         "digest": plan.digest,
         "until": date_time(plan.expires_at),
         "evidence": "".join(f"[{number}]" for number in plan.evidence),

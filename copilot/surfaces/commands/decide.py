@@ -180,13 +180,19 @@ def _said(
     return 0
 
 
-def edit(settings: Settings, *, plan: str, given: Sequence[str], by: str, reason: str) -> int:
-    """Change declared values; prints the new plan with its new digest."""
+def edit(
+    settings: Settings, *, plan: str, given: Sequence[str], playbook: str, by: str, reason: str
+) -> int:
+    """Change declared values or the playbook; prints the new plan with its new digest."""
     found, address = waiting_plan(settings, plan), service(settings)
+    if not given and not playbook:
+        raise SettingsError("nothing to change: give --set name=value, or --playbook NAME")
+    book = find(settings, playbook or found.playbook_id)
     wanted = Edit(
         plan_id=found.id,
         digest=found.digest,
-        parameters=read_values(find(settings, found.playbook_id), pairs(given, "--set")),
+        parameters=read_values(book, pairs(given, "--set")),
+        playbook_id=playbook,
         editor=by.strip() or "?" if address else _named_here(settings, by),
         reason=reason,
     )

@@ -117,6 +117,7 @@ def plan(
         ("预期" if chinese else "expected", effect),
         ("波及" if chinese else "touches", radius),
         ("证据" if chinese else "evidence", " ".join(proposed.evidence)),
+        *_another(proposed, language),
         ("有效至" if chinese else "valid until", date_time(proposed.expires_at)),
         ("摘要" if chinese else "digest", proposed.digest),
     ):
@@ -126,6 +127,18 @@ def plan(
     _steps(body, "步骤" if chinese else "steps", proposed.steps, language, only_shown)
     _steps(body, "回退" if chinese else "roll back", proposed.rollback, language)
     console.print(Panel(body, title=Text(proposed.id), title_align="left", padding=(0, 1)))
+
+
+def _another(proposed: Plan, language: Language) -> list[tuple[str, str]]:
+    """The other way, why it is not the first, and how it is taken."""
+    way = proposed.another
+    if way is None:
+        return []
+    title, why = getattr(way.title, language), getattr(way.why, language)
+    take = f"copilot edit {proposed.incident_id} --playbook {way.playbook_id}"
+    if language == "zh":
+        return [("另一做法", f"{title}（{why}）"), ("改用", take)]
+    return [("another way", f"{title} ({why})"), ("to take it", take)]
 
 
 def _approvals(terms: PlanTerms | None, language: Language) -> list[tuple[str, str]]:

@@ -61,11 +61,12 @@ def _decide(form: SentDecision) -> None:
 
 def _edit(form: SentDecision) -> None:
     plan = form.asked(form.fields.get("plan_id", "")).plan
-    book = form.shelf.playbooks.get(plan.playbook_id) if form.shelf else None
+    wanted = form.fields.get("playbook_id") or plan.playbook_id
+    book = form.shelf.playbooks.get(wanted) if form.shelf else None
     if book is None:
-        raise UnknownPlanError(f"playbook {plan.playbook_id!r} is no longer in the catalogue")
+        raise UnknownPlanError(f"playbook {wanted!r} is not in the catalogue")
     given = {k.removeprefix(VALUE): v for k, v in form.fields.items() if k.startswith(VALUE)}
-    told = {k: form.fields.get(k, "") for k in ("plan_id", "digest", "reason")}
+    told = {k: form.fields.get(k, "") for k in ("plan_id", "digest", "playbook_id", "reason")}
     values = read_values(book, given)
     form.engine.edit(Edit.model_validate({**told, "editor": form.who, "parameters": values}))
 

@@ -19,7 +19,7 @@ from copilot.surfaces.service.visit import Visit, page, visits
 from copilot.types.incident import CLOSED, Incident
 from knowledge_base import Document, DocumentError, Kind
 from knowledge_base.documents import MAX_CHARS
-from tools.playbook_executor.choose import Posterior
+from tools.playbook_executor.weighing import Posterior
 from tools.types import FaultKind, PlaybookOutcome
 
 HITS = 10

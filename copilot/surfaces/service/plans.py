@@ -96,11 +96,15 @@ def document_of(content: bytes, shape: type[ReadT]) -> ReadT:
 
 
 class PlanEdit(FrozenModel):
-    """To which plan, to which content of it, which values, and why; `editor` as an `approver`."""
+    """To which plan, to which content of it, which values, and why; `editor` as an `approver`.
+
+    `playbook_id` takes the way that the plan shows as `another`.
+    """
 
     plan_id: Annotated[CleanName, Field(min_length=1)]
     digest: Annotated[CleanName, Field(min_length=1)]
-    parameters: dict[str, Scalar] = Field(min_length=1, max_length=12)
+    parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=12)
+    playbook_id: CleanName = ""
     editor: CleanName = ""
     reason: CleanText = ""
 
@@ -109,7 +113,7 @@ def editing(engine: ServiceEngine) -> APIRouter:
     """`POST /incidents/{id}/plan`: the new plan's id and digest; refused edits say why."""
     router = APIRouter(tags=["approvals"])
 
-    @router.post("/incidents/{incident_id}/plan", summary="Edit the values of a waiting plan")
+    @router.post("/incidents/{incident_id}/plan", summary="Edit a waiting plan or take another")
     def edit(
         incident_id: str, caller: Calling, content: Annotated[bytes, Depends(body)]
     ) -> JSONResponse:
