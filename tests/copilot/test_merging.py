@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from copilot.case.engine import Engine
 from copilot.case.graph import NODES, build
 from copilot.case.merging import MergeWish, SplitWish
-from copilot.case.nodes.gather import GatherUpdate
+from copilot.case.nodes.gather import GatherUpdate, gather
 from copilot.case.state import IncidentState
 from copilot.case.worker import Worker
 from copilot.deps import Deps
@@ -113,12 +113,12 @@ def test_a_merged_incident_ends_and_its_alerts_are_the_others_now_and_later(
 def test_a_look_that_runs_while_its_incident_is_merged_ends_before_its_next_node(
     engine: Engine, store: Store, wall: Wall
 ) -> None:
-    def gather(state: IncidentState, runtime: Runtime[Deps]) -> GatherUpdate:
+    def merged(state: IncidentState, runtime: Runtime[Deps]) -> GatherUpdate:
         engine.merge(wish())
         worker.keep_leases()
-        return NODES["gather"](state, runtime)
+        return gather(state, runtime)
 
-    worker = Worker(engine.deps, build(InMemorySaver(), {**NODES, "gather": gather}), wall, "w")
+    worker = Worker(engine.deps, build(InMemorySaver(), {**NODES, "gather": merged}), wall, "w")
     run = worker.claim(only="n1.1")
     assert run is not None
     assert worker.advance(run) == "stopped"
