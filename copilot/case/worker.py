@@ -179,9 +179,10 @@ class Worker:
         }
         try:
             with self._deps.span("run", **about):
-                return self._invoke(run, control)
-        except GraphDrained:
-            self._store.runs.postpone(run, 0.0, self._wall.now())
+                try:
+                    return self._invoke(run, control)
+                except GraphDrained:
+                    self._store.runs.postpone(run, 0.0, self._wall.now())
         except LeaseLostError as stopped:
             log.info("run %s stopped: %s", run.id, stopped)
         # Whatever broke a node is the run's: it is logged, counted and tried again (`_broke`).
@@ -205,7 +206,8 @@ class Worker:
         if run.attempt > 1:
             run = self._store.runs.stands(run, _place(snapshot))
             if run.attempt > DEATHS:
-                why = f"its process ended {DEATHS} times in {', '.join(snapshot.next) or 'triage'}"
+                node = ", ".join(snapshot.next) or "triage, gather, locate or brief"
+                why = f"its process ended {DEATHS} times in {node}"
                 return self._set_aside(run, why)
         if not self._store.journal.reaches(MarkingSaver.mark_of(snapshot)):
             # A power cut took from the incident what its nodes had found: they look again.
@@ -217,7 +219,7 @@ class Worker:
         given = self._next_input(run, snapshot)
         try:
             if not isinstance(given, PendingInterrupt):
-                self._go_on(run, given, control, fresh=not snapshot.values)
+                self._go_on(run, given, control, snapshot)
         except DueLaterError as later:
             due = self._due(later.at)
             self._store.runs.postpone(run, due, self._wall.now(), behind=later.behind)
@@ -238,14 +240,16 @@ class Worker:
             self._store.runs.resume(run.id, now)
         return "waiting"
 
-    def _go_on(self, run: Run, given: RunInput | None, control: RunControl, *, fresh: bool) -> None:
+    def _go_on(
+        self, run: Run, given: RunInput | None, control: RunControl, snapshot: StateSnapshot
+    ) -> None:
         """Invoke the graph; raises `DueLaterError` after the brief while others have none yet."""
         config: RunnableConfig = {
             "configurable": {"thread_id": run.id},
             "recursion_limit": RECURSION_LIMIT,
             "max_concurrency": 1,  # nodes follow each other: one thread writes their checkpoints
         }
-        if fresh:
+        if "diagnosis" not in snapshot.values and "diagnose" not in snapshot.next:
             # Up to the brief nodes only find what they find again: one checkpoint for all.
             self._graph.invoke(
                 given, config, context=self._deps, durability="exit", control=control,

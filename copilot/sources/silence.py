@@ -88,7 +88,8 @@ class SilentServices:
         fallen = self._fallen(used, quiet) if quiet.any() else {}
         lost = LOST_S / self._interval_s
         self.silent = frozenset(owner for owner, gap in fallen.items() if gap < lost)
-        self._told &= self.silent
+        # What was silent before the start was told by who watched then, or is how it is now.
+        self._told = self.silent if learning else self._told & self.silent
         speaking = np.unique(self._of[used]).size - len(fallen)
         others = speaking >= max(OTHERS, (speaking + len(self.silent) - 1) / 2)
         # What comes back after all were silent comes back within the time a silence takes.

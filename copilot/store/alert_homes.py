@@ -68,19 +68,17 @@ class AlertHomes:
         return tuple(left)
 
     def give(self, incident_id: str, home: str, now: Timestamp) -> None:
-        """Give all alerts of an incident to another one."""
+        """Give all alerts of an incident to another one.
+
+        Why one is muted stays with it: by that it is decided anew when the mute ends.
+        """
+        mine = update(alerts).where(alerts.c.incident_id == incident_id)
+        reason = f"merged from {incident_id}"
         with self._database.write() as connection:
-            connection.execute(
-                update(alerts)
-                .where(alerts.c.incident_id == incident_id)
-                .values(incident_id=home, reason=f"merged from {incident_id}", decided_at=now)
-            )
-            connection.execute(
-                update(alerts)
-                .where(alerts.c.incident_id == home, alerts.c.action == "opened")
-                .where(alerts.c.reason == f"merged from {incident_id}")
-                .values(action="attached")
-            )
+            connection.execute(mine.where(alerts.c.action == "opened").values(action="attached"))
+            kept = mine.where(alerts.c.action.not_in(SUPPRESSED))
+            connection.execute(kept.values(reason=reason, decided_at=now))
+            connection.execute(mine.values(incident_id=home))
 
     def part(
         self, incident_id: str, fingerprints: Collection[str], home: str, now: Timestamp

@@ -200,6 +200,26 @@ def test_a_run_that_outlives_some_deaths_is_not_given_up(tmp_path: Path) -> None
     assert (status, died) == ("handed_over", DEATHS)
 
 
+def test_a_first_look_that_was_cut_off_lets_those_of_others_go_before_its_diagnosis(
+    tmp_path: Path,
+) -> None:
+    with ExitStack() as stack:
+        engine = worked(tmp_path, broken(1, NODES["locate"], EndedError()), stack)
+        for name in "ab":
+            engine.accept(
+                [Alert(fingerprint=name, name=name, service=name, starts_at=engine.now())],
+                engine.now(),
+            )
+            engine.deps.clock.sleep(7200)
+        with pytest.raises(EndedError):
+            engine.drain()
+    with ExitStack() as stack:
+        engine = worked(tmp_path, NODES["locate"], stack)
+        engine.drain()
+        told = [one.kind for one in engine.store.journal.events()]
+    assert [one for one in told if one in ("briefed", "diagnosed")][:2] == ["briefed", "briefed"]
+
+
 @pytest.mark.parametrize(
     ("times", "seconds"),
     [

@@ -7,11 +7,15 @@ from itertools import count
 import pytest
 from fastapi.testclient import TestClient
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.runtime import Runtime
 from sqlalchemy.exc import OperationalError
 
 from copilot.case.engine import Engine
-from copilot.case.graph import build
+from copilot.case.graph import NODES, build
 from copilot.case.merging import MergeWish, SplitWish
+from copilot.case.nodes.gather import GatherUpdate, gather
+from copilot.case.state import IncidentState
+from copilot.case.worker import Worker
 from copilot.deps import Deps
 from copilot.hands import DryRunRunner
 from copilot.sources.deployment import Sources
@@ -104,6 +108,22 @@ def test_a_merged_incident_ends_and_its_alerts_are_the_others_now_and_later(
     heard(engine, wall, "DiskSlow", "ledger")  # of the group that was merged
     assert "DiskSlowledger" in names(store, "n2")
     assert len(store.incidents.active()) == 1
+
+
+def test_a_look_that_runs_while_its_incident_is_merged_ends_before_its_next_node(
+    engine: Engine, store: Store, wall: Wall
+) -> None:
+    def merged(state: IncidentState, runtime: Runtime[Deps]) -> GatherUpdate:
+        engine.merge(wish())
+        worker.keep_leases()
+        return gather(state, runtime)
+
+    worker = Worker(engine.deps, build(InMemorySaver(), {**NODES, "gather": merged}), wall, "w")
+    run = worker.claim(only="n1.1")
+    assert run is not None
+    assert worker.advance(run) == "stopped"
+    assert "located" not in dict(said(store, "n1"))
+    assert [one.status for one in store.runs.of("n1")] == ["superseded"]
 
 
 def test_chosen_alerts_become_an_incident_that_is_looked_at_anew_and_stays(

@@ -11,7 +11,7 @@ from copilot.store import (
     Store,
 )
 from copilot.types.incident import Incident
-from tools.clusterer import Decision
+from tools.clusterer import DECLARED_RULE, Decision
 from tools.types import Alert, AlertStatus
 
 NOW = 1_700_000_000.0
@@ -97,6 +97,22 @@ def test_an_alert_moves_between_incidents_that_go_on_and_closed_ones_keep_theirs
     assert [a.name for a in store.alerts.of("I2")] == ["a", "b"]
     assert [r.reason for r in store.alerts.decisions("I2")] == ["it accuses cart", "near in time"]
     assert [a.name for a in store.alerts.of("I3")] == ["c"]
+
+
+def test_an_alert_that_a_rule_inhibits_is_still_decided_anew_after_its_incident_was_merged(
+    store: Store,
+) -> None:
+    for name in ("I1", "I2"):
+        opened(store, name)
+    first, muted = store.alerts.accept([alert("a"), alert("b")], NOW).new
+    store.alerts.assign([first.key], "I1", "first", "opened", NOW)
+    reason = f"{DECLARED_RULE} inhibits it while a fires"
+    store.alerts.assign([muted.key], "I1", reason, "inhibited", NOW)
+    store.alert_homes.give("I1", "I2", NOW)
+    told = [(row.action, row.reason) for row in store.alerts.decisions("I2")]
+    assert told == [("attached", "merged from I1"), ("inhibited", reason)]
+    assert store.alerts.accept([alert("b")], NOW + 60).repeated == 1
+    assert [row.alert.name for row in store.alerts.unassigned()] == ["b"]
 
 
 def test_the_alert_that_opened_an_incident_stays_with_it(store: Store) -> None:

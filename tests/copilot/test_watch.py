@@ -318,6 +318,10 @@ def test_after_a_total_outage_who_stays_silent_is_told(returns: float, told: lis
     assert all("没有任何数据" in one.annotations["summary_zh"] for one in silent)
 
 
+def test_what_fell_silent_before_the_start_is_not_told_at_each_restart() -> None:
+    assert heard(Watch(Recorded(*until(6000.0, "s1")), INTERVAL_S), 6300.0, 6500.0) == []
+
+
 def test_silence_ends_when_it_is_heard_again_and_after_an_hour_of_it() -> None:
     again = [*SERVICES, *named("cart", end=6000.0), *named("cart", start=7000.0)]
     joined = Series(
