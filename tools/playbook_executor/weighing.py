@@ -89,6 +89,7 @@ CAUTION = 0.05
 """One is surely better than another if this quantile of its success is above what is expected of
 the other. source: one-sided 95 %, as the arm `ml` has it."""
 
+_SHOWN = (0.025, 0.975)  # source: the interval of the page of playbooks
 _MOST_PREFERRED = 100  # source: the bound of `Applicability.preference`
 
 
@@ -190,6 +191,6 @@ def _acts(offer: Offer) -> bool:
 def _told(past: Posterior) -> tuple[str, str]:
     if not past.cases:
         return "was not tried here", "在此未执行过"
-    low, high = (round(100 * past.quantile(share)) for share in (0.025, 0.975))
+    low, high = (f"{past.quantile(share):.0%}"[:-1] for share in _SHOWN)
     said = f"in {past.successes} of {past.cases} cases ({low}–{high} %)"
     return f"recovered {said}", f"恢复 {past.successes}/{past.cases} 次（{low}–{high} %）"
