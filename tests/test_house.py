@@ -12,7 +12,7 @@ from evals.house.way import way
 ROOT = Path(__file__).parent.parent
 
 MOST = {
-    "lines.tools+copilot": 103_000,
+    "lines.tools+copilot": 103_500,
     "modules.one_importer": 236,
     "homonyms": 0,
     "participles": 0,
