@@ -133,7 +133,12 @@ def page() -> str:
                 with (
                     ollama_server(ServedPolicy(WriterPolicy(lies))) as server,
                     local_chat_service(
-                        Settings(data_dir=Path(folder), model_url=server.url, model=STAND_IN)
+                        Settings(
+                            data_dir=Path(folder),
+                            model_use="on",  # the tests' own environment says off
+                            model_url=server.url,
+                            model=STAND_IN,
+                        )
                     ) as desk,
                 ):
                     parts += conversation(desk, WITH_A_MODEL[language], waits)
