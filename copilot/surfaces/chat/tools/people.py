@@ -336,8 +336,9 @@ def _nobody_told(about: str) -> Statement:
     of, of_zh = (f" of {about}", f"{about} 的") if about else ("", "")
     return Statement(
         f"The owner{of} and who is on call are not known: no source of the chat tells them; "
-        "COPILOT_ON_CALL_FILE is not set.",
-        f"{of_zh}负责人、值班人和通知对象未知:对话没有这样的数据源,未设置 COPILOT_ON_CALL_FILE。",
+        "nothing is configured for it (COPILOT_ON_CALL_FILE, COPILOT_CATALOGUE).",
+        f"{of_zh}负责人、值班人和通知对象未知:对话没有这样的数据源,未配置"
+        "(COPILOT_ON_CALL_FILE、COPILOT_CATALOGUE)。",
     )
 
 
